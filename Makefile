@@ -1,0 +1,30 @@
+# The targets are short: what takes more than a line is a script in scripts/.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 8
+
+build: ## compile bin/olympus
+	go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/olympus .
+
+run: ## serve on PORT (3000), with a private Postgres under .data/ unless DATABASE_URL is set
+	@scripts/run.sh
+
+dev: ## the same, rebuilt and restarted whenever a file changes
+	@scripts/run.sh dev
+
+demo: build ## three deployments that replicate to each other; KEEP=1 leaves them running
+	@KEEP=$(KEEP) scripts/demo.sh
+
+test: ## every check and every test
+	@scripts/test.sh
+
+bench: ## the benchmarks
+	@scripts/bench.sh
+
+clean: ## remove what was built and all local data, the development database included
+	@for dir in .data/*postgres; do [ ! -d "$$dir" ] || scripts/postgres.sh remove "$$dir"; done
+	rm -rf bin tmp .data
+
+.PHONY: help build run dev demo test bench clean

@@ -1,0 +1,90 @@
+package actions
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/gobuffalo/buffalo"
+
+	"olympus/worker"
+)
+
+// actor is how changes over HTTP are named in the audit trail.
+const actor = "http"
+
+// authorize lets only the bearer of the administrator's token pass (RFC 6750). Without a token nobody passes.
+func (p *pages) authorize(next buffalo.Handler) buffalo.Handler {
+	want := sha256.Sum256([]byte(p.AdminToken))
+	return func(c buffalo.Context) error {
+		if p.AdminToken == "" {
+			return forbidden("administration over HTTP is off: set OLYMPUS_ADMIN_TOKEN")
+		}
+		scheme, token, _ := strings.Cut(c.Request().Header.Get("Authorization"), " ")
+		// Equal lengths and constant time, so that an answer's delay tells nothing of the token.
+		got := sha256.Sum256([]byte(strings.TrimSpace(token)))
+		if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			return unauthorized("%s %s needs the administrator's token: Authorization: Bearer …",
+				c.Request().Method, strings.TrimSuffix(c.Request().URL.Path, "/"))
+		}
+		return next(c)
+	}
+}
+
+// asked makes what an administrator asked wrongly the administrator's error.
+func asked(err error) error {
+	if errors.Is(err, worker.ErrInvalid) {
+		return badRequest("%v", err)
+	}
+	return err
+}
+
+// readBody reads a JSON object strictly: a misspelt or repeated field is an error that names it, never a default. An empty body leaves
+// the defaults.
+func readBody(c buffalo.Context, into any) error {
+	body, err := io.ReadAll(c.Request().Body)
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return &statusError{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes", tooLarge.Limit)}
+	}
+	if err != nil {
+		return badRequest("the body could not be read: %v", err)
+	}
+	if len(body) == 0 {
+		return nil
+	}
+	if jsontext.Value(body).Kind() != jsontext.KindBeginObject {
+		return badRequest("the body is not a JSON object")
+	}
+	if err := json.Unmarshal(body, into, json.RejectUnknownMembers(true)); err != nil {
+		return badRequest("%s", bodyFault(err))
+	}
+	return nil
+}
+
+// bodyFault says what is wrong with a body, and with which field.
+func bodyFault(err error) string {
+	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		field := syntactic.JSONPointer.LastToken()
+		switch {
+		case errors.Is(err, jsontext.ErrDuplicateName):
+			return fmt.Sprintf("field %q is there twice", field)
+		case field != "":
+			return fmt.Sprintf("field %q: the body is not JSON: %v", field, syntactic.Err)
+		}
+		return fmt.Sprintf("the body is not JSON: %v", syntactic.Err)
+	}
+	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
+		field := semantic.JSONPointer.LastToken()
+		if errors.Is(err, json.ErrUnknownName) {
+			return fmt.Sprintf("field %q is unknown here", field)
+		}
+		return fmt.Sprintf("field %q is not a %s", field, semantic.GoType)
+	}
+	return err.Error()
+}

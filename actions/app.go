@@ -1,0 +1,96 @@
+// Package actions is the HTTP surface of a deployment: the module download protocol for the go command, the routes between
+// deployments, and for operators the pages, their JSON and administration.
+//
+// App.ServeHTTP and the routes below are the whole map. What machines call often is a plain http.Handler in front of Buffalo's router,
+// which would cost several times the work of a hit and rewrites paths and bodies; pages and administration are Buffalo actions.
+// An action decodes, checks, makes one call and renders. The work itself is in worker, the state in models.
+package actions
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"olympus/internal/signature"
+	"olympus/worker"
+)
+
+// Options are the settings of the HTTP surface.
+type Options struct {
+	URL        string // at which clients and peers reach this deployment
+	Env        string // development, test or production
+	AdminToken string // bearer token for administration; empty: administration over HTTP is off
+	Redirect   bool   // send clients that want a remote zip to the peer, instead of fetching it for them
+	Version    string // of the binary
+}
+
+// App serves one deployment over HTTP. main builds it; it holds no state but caches.
+type App struct {
+	Options
+	Deployment *worker.Deployment
+	Log        *slog.Logger
+	Signer     *signature.Signer
+	verifier   *signature.Verifier
+	answers    *answers
+	metrics    *metrics
+	machines   *http.ServeMux // routes for machines
+	pages      http.Handler   // Buffalo: pages and administration
+}
+
+// New builds the HTTP surface of a deployment.
+func New(d *worker.Deployment, signer *signature.Signer, o Options) (*App, error) {
+	verifier, err := signature.NewVerifier(o.URL, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{
+		Options: o, Deployment: d, Log: d.Log, Signer: signer,
+		verifier: verifier, answers: newAnswers(d.Follower), metrics: newMetrics(d),
+	}
+	a.machines = a.routes()
+	a.pages, err = a.newPages()
+	return a, err
+}
+
+// routes are those for machines. The download protocol has none of its own: its paths are told by what they contain.
+func (a *App) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", a.healthz)
+	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.Handle("GET /metrics", a.metrics.handler())
+	if a.Deployment.Role == "worker" {
+		return mux
+	}
+	mux.HandleFunc("POST /push", a.push)
+	mux.HandleFunc("GET /eventlog", a.signed(a.eventlog))
+	mux.HandleFunc("GET /peer", a.signed(a.describe))
+	mux.HandleFunc("GET /index", a.index)
+	mux.Handle("/", a.signed(func(w http.ResponseWriter, r *http.Request) { a.pages.ServeHTTP(w, asGet(r)) }))
+	return mux
+}
+
+// ServeHTTP sends a request of the go command to the download protocol and any other to its route.
+func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.Path
+	if a.Deployment.Role != "worker" && (strings.Contains(path, "/@v/") || strings.HasSuffix(path, "/@latest")) {
+		a.download(w, r)
+		return
+	}
+	// ServeMux would redirect such a path to its clean form; a path that is not canonical is nobody's.
+	if strings.Contains(path, "//") || strings.Contains(path, "/./") || strings.Contains(path, "/../") {
+		a.fail(w, r, notFound("%s: not found", path))
+		return
+	}
+	a.machines.ServeHTTP(w, r)
+}
+
+// asGet makes a HEAD a GET for Buffalo, which knows no HEAD; the server leaves the body of the answer out all the same.
+func asGet(r *http.Request) *http.Request {
+	if r.Method != http.MethodHead {
+		return r
+	}
+	get := r.Clone(r.Context())
+	get.Method = http.MethodGet
+	return get
+}

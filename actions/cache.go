@@ -1,0 +1,145 @@
+package actions
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"olympus/internal/download"
+	"olympus/models"
+	"olympus/worker"
+)
+
+const (
+	// maxAnswers and maxAnswerBytes bound the cache of answers: their number, and the bytes of their bodies together.
+	maxAnswers     = 100_000
+	maxAnswerBytes = 64 << 20
+	// maxCachedBody is the largest body that is kept; larger ones are rare and read again each time.
+	maxCachedBody = 256 << 10
+	// maxTouched is how many events the cache follows one by one; further behind, it starts again from nothing.
+	maxTouched = 2000
+)
+
+// answer is what a path of the download protocol is answered with while no event touches its version.
+type answer struct {
+	module, version string
+	ext             download.Ext
+	header          answerHeader
+	body            []byte
+	sha256          string // of the blob that is the body, for a zip
+	size            int64  // of the body or blob, in bytes
+	until           time.Time
+}
+
+// answerHeader are the values of the header fields, ready to be shared between responses.
+type answerHeader struct{ contentType, cacheControl, etag, length []string }
+
+// answers is a cache of answers that follows the event log: whoever appends an event, in whichever process, what it touches is dropped
+// before the next request is looked up. While the log cannot be followed nothing is served from here.
+type answers struct {
+	follower *models.Follower
+	mu       sync.Mutex
+	head     int64 // up to which the log has been followed
+	bytes    int64
+	byPath   *lru.Cache[string, *answer]
+}
+
+func newAnswers(f *models.Follower) *answers {
+	c := &answers{follower: f}
+	c.byPath, _ = lru.NewWithEvict(maxAnswers, func(_ string, a *answer) { c.bytes -= int64(len(a.body)) })
+	return c
+}
+
+// get returns the answer for a path, nil when there is none that is sure to be right now.
+func (c *answers) get(path string) *answer {
+	head, connected := c.follower.Head()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !connected || head != c.head {
+		return nil
+	}
+	a, ok := c.byPath.Get(path)
+	if !ok || !a.until.IsZero() && time.Now().After(a.until) {
+		return nil
+	}
+	return a
+}
+
+// catchUp drops what the events since the last call touch, and returns the position up to which the cache is right; an answer that is
+// put must have been read after this.
+func (c *answers) catchUp(ctx context.Context, d *worker.Deployment) (int64, error) {
+	head, connected := c.follower.Head()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !connected {
+		c.byPath.Purge()
+		c.head = -1
+		return -1, nil
+	}
+	if head == c.head {
+		return head, nil
+	}
+	if c.head < 0 || head < c.head || head-c.head > maxTouched {
+		c.byPath.Purge()
+		d.ForgetAllUnknown()
+		c.head = head
+		return head, nil
+	}
+	touched, err := models.TouchedAfter(d.DB.WithContext(ctx), c.head, maxTouched+1)
+	if err != nil {
+		return -1, err
+	}
+	for _, t := range touched {
+		c.drop(t.Module, t.Version)
+		d.ForgetUnknown(t.Module, t.Version)
+		c.head = t.Position
+	}
+	return c.head, nil
+}
+
+func (c *answers) drop(module, version string) {
+	for _, ext := range []download.Ext{download.List, download.Latest, download.Info, download.Mod, download.Zip} {
+		c.byPath.Remove(download.Request{Module: module, Version: version, Ext: ext}.Path())
+	}
+}
+
+// forget drops the answers of one version: its blob turned out to be gone.
+func (c *answers) forget(module, version string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drop(module, version)
+}
+
+// put keeps an answer that was read when the cache stood at a position; if the log has been followed further since, it may be out of
+// date and is not kept.
+func (c *answers) put(path string, a *answer, at int64) {
+	if len(a.body) > maxCachedBody {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at < 0 || at != c.head {
+		return
+	}
+	if old, ok := c.byPath.Peek(path); ok {
+		c.bytes -= int64(len(old.body))
+	}
+	c.byPath.Add(path, a)
+	c.bytes += int64(len(a.body))
+	for c.bytes > maxAnswerBytes {
+		c.byPath.RemoveOldest()
+	}
+}
+
+// write sends the header fields of an answer.
+func (h *answerHeader) write(w http.ResponseWriter) {
+	fields := w.Header()
+	fields["Content-Type"] = h.contentType
+	fields["Cache-Control"] = h.cacheControl
+	if h.etag != nil {
+		fields["Etag"] = h.etag
+	}
+}

@@ -1,0 +1,128 @@
+package actions
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"strings"
+
+	"olympus/internal/download"
+	"olympus/internal/protocol"
+	"olympus/internal/signature"
+	"olympus/internal/upstream"
+	"olympus/models"
+	"olympus/worker"
+)
+
+// statusError is an error that says which status it is answered with.
+type statusError struct {
+	status  int
+	message string
+}
+
+func (e *statusError) Error() string { return e.message }
+
+func badRequest(format string, args ...any) error {
+	return &statusError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+}
+
+func notFound(format string, args ...any) error {
+	return &statusError{http.StatusNotFound, fmt.Sprintf(format, args...)}
+}
+
+func forbidden(format string, args ...any) error {
+	return &statusError{http.StatusForbidden, fmt.Sprintf(format, args...)}
+}
+
+func unauthorized(format string, args ...any) error {
+	return &statusError{http.StatusUnauthorized, fmt.Sprintf(format, args...)}
+}
+
+// statusOf is the one table from errors to statuses. What is not in it is a fault of ours: 500, never a 404, on which the go command
+// would quietly go on to the next proxy.
+func statusOf(err error) int {
+	var own *statusError
+	var malformed *protocol.MalformedError
+	var badPath *download.Error
+	var badSignature *signature.Error
+	var failed *upstream.FailedError
+	var checksum *upstream.ChecksumError
+	switch {
+	case errors.As(err, &own):
+		return own.status
+	case errors.As(err, &malformed), errors.As(err, &badPath):
+		return http.StatusBadRequest
+	case errors.As(err, &badSignature):
+		return http.StatusUnauthorized
+	case errors.Is(err, protocol.ErrTooLarge):
+		return http.StatusRequestEntityTooLarge
+	case errors.Is(err, worker.ErrDeleted):
+		return http.StatusForbidden
+	case errors.Is(err, worker.ErrOverloaded):
+		return http.StatusServiceUnavailable
+	case errors.As(err, &checksum):
+		return http.StatusBadGateway
+	case errors.As(err, &failed):
+		if failed.Timeout() {
+			return http.StatusGatewayTimeout
+		}
+		return http.StatusBadGateway
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, models.ErrNotFound):
+		return http.StatusNotFound
+	case errors.Is(err, context.DeadlineExceeded):
+		return http.StatusGatewayTimeout
+	}
+	return http.StatusInternalServerError
+}
+
+// fail answers with an error as one line of text. Errors of ours are logged, those of the client are not: it has been told.
+func (a *App) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		return // nobody is listening
+	}
+	status := statusOf(err)
+	if status == http.StatusInternalServerError {
+		a.Log.Error("could not answer", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	setErrorHeaders(w, status)
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintln(w, oneLine(err.Error()))
+}
+
+// problem answers with an error as RFC 9457 has it, for administration over HTTP.
+func (a *App) problem(w http.ResponseWriter, r *http.Request, err error) {
+	status := statusOf(err)
+	if status == http.StatusInternalServerError {
+		a.Log.Error("could not answer", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	body, _ := json.Marshal(map[string]any{
+		"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": oneLine(err.Error()),
+	})
+	setErrorHeaders(w, status)
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}
+
+func setErrorHeaders(w http.ResponseWriter, status int) {
+	h := w.Header()
+	h.Del("Etag")
+	h.Del("Content-Length")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	switch status {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		h.Set("Retry-After", "5")
+	case http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", `Bearer realm="olympus"`)
+	}
+}
+
+// oneLine keeps what others wrote into an error from breaking out of its line.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }), "; ")
+}

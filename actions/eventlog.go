@@ -1,0 +1,143 @@
+package actions
+
+import (
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"olympus/internal/protocol"
+	"olympus/models"
+)
+
+const (
+	defaultPage = 1000
+	// longestWait bounds how long a reader at the head may wait for news.
+	longestWait = 30 * time.Second
+)
+
+// eventlog answers a page of the event log after a position; a reader at the head may wait for news.
+func (a *App) eventlog(w http.ResponseWriter, r *http.Request) {
+	if err := a.page(w, r); err != nil {
+		a.fail(w, r, err)
+	}
+}
+
+func (a *App) page(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	after, err := number(query, "after", 0, 1<<62)
+	if err != nil {
+		return err
+	}
+	limit, err := number(query, "limit", defaultPage, 1<<31)
+	if err != nil {
+		return err
+	}
+	wait, err := number(query, "wait", 0, 1<<31)
+	if err != nil {
+		return err
+	}
+	limit = min(max(limit, 1), protocol.MaxPageEvents)
+	head, err := models.Head(a.Deployment.DB.WithContext(r.Context()))
+	if err != nil {
+		return err
+	}
+	if after > head {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusConflict)
+		return json.NewEncoder(w).Encode(map[string]any{
+			"head": head, "detail": fmt.Sprintf("after=%d is beyond the head %d", after, head),
+		})
+	}
+	if after == head && wait > 0 {
+		a.awaitEvent(r.Context(), after, min(time.Duration(wait)*time.Second, longestWait))
+	}
+	events, err := models.Events(a.Deployment.DB.WithContext(r.Context()), after, int(limit), protocol.MaxPageBytes)
+	if err != nil {
+		return err
+	}
+	if head, err = models.Head(a.Deployment.DB.WithContext(r.Context())); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Add("Vary", "Accept-Encoding")
+	out := io.Writer(w)
+	if acceptsGzip(r) {
+		w.Header().Set("Content-Encoding", "gzip")
+		zw, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // fails only for levels that do not exist
+		defer func() { _ = zw.Close() }()
+		out = zw
+	}
+	_, err = out.Write(encodePage(events, after, head))
+	if err != nil {
+		a.Log.Debug("a reader of the event log went away", "after", after, "error", err)
+	}
+	return nil
+}
+
+// encodePage encodes as many of the events as fit into a page, one at least, and the last line.
+func encodePage(events []protocol.Logged, after, head int64) []byte {
+	var page []byte
+	next := after
+	for i := range events {
+		before := len(page)
+		page = protocol.AppendLine(page, &events[i])
+		if i > 0 && len(page) > protocol.MaxPageBytes {
+			page = page[:before]
+			break
+		}
+		next = events[i].Position
+	}
+	return protocol.AppendTail(page, max(head, next), next)
+}
+
+// awaitEvent returns when the log has an event after a position, or the time is over.
+func (a *App) awaitEvent(ctx context.Context, after int64, wait time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	for {
+		changed := a.Deployment.Follower.Changed()
+		head, connected := a.Deployment.Follower.Head()
+		if connected && head > after {
+			return
+		}
+		// While the log cannot be followed, a reader waits no longer than it takes to be connected again.
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func acceptsGzip(r *http.Request) bool {
+	for _, field := range r.Header.Values("Accept-Encoding") {
+		for coding := range strings.SplitSeq(field, ",") {
+			name, parameters, _ := strings.Cut(strings.TrimSpace(coding), ";")
+			if strings.EqualFold(name, "gzip") && strings.ReplaceAll(parameters, " ", "") != "q=0" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// number reads a parameter that is a number from 0 to most.
+func number(query url.Values, name string, otherwise, most int64) (int64, error) {
+	if !query.Has(name) {
+		return otherwise, nil
+	}
+	n, err := strconv.ParseInt(query.Get(name), 10, 64)
+	if err != nil || n < 0 || n > most {
+		return 0, badRequest("%s=%q: not a number from 0 to %d", name, query.Get(name), most)
+	}
+	return n, nil
+}

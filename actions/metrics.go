@@ -1,0 +1,121 @@
+package actions
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"olympus/internal/download"
+	"olympus/models"
+	"olympus/worker"
+)
+
+// metrics are what Prometheus reads at /metrics. Counters are of this process; gauges are of the deployment and read when asked.
+type metrics struct {
+	registry *prometheus.Registry
+	hits     map[download.Ext]prometheus.Counter
+	misses   map[download.Ext]prometheus.Counter
+	errors   *prometheus.CounterVec
+	pushes   *prometheus.CounterVec
+	events   prometheus.Counter
+}
+
+func newMetrics(d *worker.Deployment) *metrics {
+	hits := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "olympus_download_hits_total", Help: "Download requests answered from the cache, by file.",
+	}, []string{"file"})
+	misses := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "olympus_download_misses_total", Help: "Download requests for a version that the log did not know, by file.",
+	}, []string{"file"})
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		hits:     make(map[download.Ext]prometheus.Counter), misses: make(map[download.Ext]prometheus.Counter),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "olympus_download_errors_total", Help: "Download requests answered with an error, by status.",
+		}, []string{"status"}),
+		pushes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "olympus_pushes_received_total", Help: "Pushes received, by the status they were answered with.",
+		}, []string{"status"}),
+		events: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "olympus_pushed_events_received_total", Help: "Events in accepted pushes.",
+		}),
+	}
+	// Resolved once: a hit must not look a label up.
+	for _, ext := range []download.Ext{download.List, download.Latest, download.Info, download.Mod, download.Zip} {
+		m.hits[ext], m.misses[ext] = hits.WithLabelValues(string(ext)), misses.WithLabelValues(string(ext))
+	}
+	m.registry.MustRegister(hits, misses, m.errors, m.pushes, m.events, &stateCollector{d},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+}
+
+func (m *metrics) hit(a *answer)         { m.hits[a.ext].Inc() }
+func (m *metrics) miss(ext download.Ext) { m.misses[ext].Inc() }
+func (m *metrics) failed(status int)     { m.errors.WithLabelValues(strconv.Itoa(status)).Inc() }
+func (m *metrics) pushRefused(status int) {
+	m.pushes.WithLabelValues(strconv.Itoa(status)).Inc()
+}
+
+func (m *metrics) pushAccepted(events int) {
+	m.pushes.WithLabelValues(strconv.Itoa(http.StatusAccepted)).Inc()
+	m.events.Add(float64(events))
+}
+
+// stateCollector reads the state of the deployment from the database at each scrape.
+type stateCollector struct{ d *worker.Deployment }
+
+var (
+	headDesc      = prometheus.NewDesc("olympus_event_log_head", "Position of the last event of this deployment's log.", nil, nil)
+	versionsDesc  = prometheus.NewDesc("olympus_versions", "Module versions, by where their zip is or what became of them.", []string{"state"}, nil)
+	conflictsDesc = prometheus.NewDesc("olympus_conflicts", "Versions with two adds of different hashes.", nil, nil)
+	lagDesc       = prometheus.NewDesc("olympus_peer_lag_events", "Events of a peer's log known to exist and not taken yet.", []string{"peer"}, nil)
+	pointerDesc   = prometheus.NewDesc("olympus_peer_pull_position", "Pull pointer: last position taken from a peer's log.", []string{"peer"}, nil)
+	jobsDesc      = prometheus.NewDesc("olympus_jobs", "Jobs, by kind and state.", []string{"kind", "state"}, nil)
+	oldestDesc    = prometheus.NewDesc("olympus_oldest_waiting_seconds", "How long the longest waiting job has been due.", nil, nil)
+)
+
+func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{headDesc, versionsDesc, conflictsDesc, lagDesc, pointerDesc, jobsDesc, oldestDesc} {
+		ch <- d
+	}
+}
+
+func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	if head, err := models.Head(c.d.DB); err == nil {
+		gauge(headDesc, float64(head))
+	} else {
+		ch <- prometheus.NewInvalidMetric(headDesc, err)
+	}
+	if n, err := models.CountVersions(c.d.DB); err == nil {
+		gauge(versionsDesc, float64(n.Held), "held")
+		gauge(versionsDesc, float64(n.Remote), "remote")
+		gauge(versionsDesc, float64(n.Failed), "failed")
+		gauge(versionsDesc, float64(n.Deprecated), "deprecated")
+		gauge(versionsDesc, float64(n.Deleted), "deleted")
+		gauge(conflictsDesc, float64(n.Conflicts))
+	}
+	if peers, err := models.Peers(c.d.DB); err == nil {
+		for i := range peers {
+			gauge(lagDesc, float64(peers[i].Lag()), peers[i].Name)
+			gauge(pointerDesc, float64(peers[i].PullPosition), peers[i].Name)
+		}
+	}
+	if jobs, err := models.CountJobs(c.d.DB); err == nil {
+		for _, j := range jobs {
+			gauge(jobsDesc, float64(j.Count), j.Kind, j.State)
+		}
+	}
+	if oldest, err := models.OldestWaiting(c.d.DB); err == nil {
+		gauge(oldestDesc, oldest.Seconds())
+	}
+}

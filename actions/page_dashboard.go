@@ -1,0 +1,122 @@
+package actions
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/gobuffalo/buffalo"
+
+	"olympus/internal/signature"
+	"olympus/models"
+)
+
+// deploymentStatus is what a deployment says of its state.
+type deploymentStatus struct {
+	Name          string                `json:"name"`
+	URL           string                `json:"url"`
+	Head          int64                 `json:"head"`
+	Versions      *models.VersionCounts `json:"versions"`
+	Conflicts     int64                 `json:"conflicts"`
+	Jobs          []models.JobCount     `json:"jobs"`
+	OldestWaiting float64               `json:"oldest_waiting_seconds"` // how long the longest waiting job has been due
+}
+
+func (p *pages) readStatus(ctx context.Context) (*deploymentStatus, error) {
+	db := p.Deployment.DB.WithContext(ctx)
+	s := &deploymentStatus{Name: p.Deployment.Name, URL: p.URL}
+	var err error
+	if s.Head, err = models.Head(db); err != nil {
+		return nil, err
+	}
+	if s.Versions, err = models.CountVersions(db); err != nil {
+		return nil, err
+	}
+	s.Conflicts = s.Versions.Conflicts
+	if s.Jobs, err = models.CountJobs(db); err != nil {
+		return nil, err
+	}
+	waiting, err := models.OldestWaiting(db)
+	s.OldestWaiting = math.Round(waiting.Seconds()*1000) / 1000
+	return s, err
+}
+
+type dashboardView struct {
+	Name, URL, Key, Fingerprint string
+	Health, Verdict             string
+	Troubles                    []trouble
+	Figures                     []figure
+	Peers                       []peerView
+	Events                      []eventView
+	Jobs                        []jobsView
+	Waiting                     string
+	EventsHref, JobsHref        string
+}
+
+// figure is one number of the dashboard.
+type figure struct{ Label, Value, Note, Class string }
+
+type jobsView struct{ Kind, State, Count string }
+
+// newestEvents is how many events the dashboard shows.
+const newestEvents = 10
+
+// dashboard shows the state of the deployment on one page: what needs attention first.
+func (p *pages) dashboard(c buffalo.Context) error {
+	s, err := p.readStatus(c)
+	if err != nil {
+		return err
+	}
+	if wantsJSON(c.Request()) {
+		return p.json(c, 200, s)
+	}
+	db := p.Deployment.DB.WithContext(c)
+	peers, err := models.Peers(db)
+	if err != nil {
+		return err
+	}
+	queued, err := models.QueuedPushes(db)
+	if err != nil {
+		return err
+	}
+	events, err := models.LatestEvents(db, 0, newestEvents)
+	if err != nil {
+		return err
+	}
+	key := p.Signer.VerifierKey()
+	view := dashboardView{
+		Name: s.Name, URL: s.URL, Key: key, Fingerprint: signature.Fingerprint(key),
+		Troubles: p.troubles(s, peers, time.Now()),
+		Figures:  figures(s),
+		Peers:    p.peerViews(peers, queued),
+		Events:   p.eventViews(events),
+		Waiting:  "None is waiting.", EventsHref: p.link("events"), JobsHref: p.link("jobs"),
+	}
+	view.Health, view.Verdict = verdict(view.Troubles)
+	for _, j := range s.Jobs {
+		view.Jobs = append(view.Jobs, jobsView{j.Kind, j.State, counted(j.Count)})
+	}
+	if s.OldestWaiting > 0 {
+		view.Waiting = "The longest waiting one has been due for " + roughly(time.Duration(s.OldestWaiting*float64(time.Second))) + "."
+	}
+	return p.html(c, 200, "dashboard", "Overview", view)
+}
+
+func figures(s *deploymentStatus) []figure {
+	v := s.Versions
+	warn := func(n int64, class string) string {
+		if n == 0 {
+			return "none"
+		}
+		return class
+	}
+	return []figure{
+		{"Head", counted(s.Head), "events in the log", ""},
+		{"Held", counted(v.Held), "zips stored here", ""},
+		{"Remote", counted(v.Remote), "zips at a peer only", warn(v.Remote, "")},
+		{"Failed", counted(v.Failed), "fetches that failed", warn(v.Failed, "bad")},
+		{"Deprecated", counted(v.Deprecated), "left out of lists", warn(v.Deprecated, "")},
+		{"Deleted", counted(v.Deleted), "barred for good", warn(v.Deleted, "")},
+		{"Conflicts", counted(s.Conflicts), "two sets of bytes", warn(s.Conflicts, "bad")},
+	}
+}

@@ -1,0 +1,114 @@
+package actions
+
+import (
+	"html/template"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/gobuffalo/buffalo"
+
+	"olympus/internal/protocol"
+	"olympus/models"
+)
+
+// perPage is how many events, versions or jobs one page shows.
+const perPage = 50
+
+// eventJSON is an event of a listing: as in the log, without the text of .info and .mod, which make a page of them large.
+type eventJSON struct {
+	Position  int64         `json:"position"`
+	Kind      protocol.Kind `json:"kind"`
+	Module    string        `json:"module"`
+	Version   string        `json:"version"`
+	Origin    string        `json:"origin"`
+	Time      time.Time     `json:"time"`
+	ZipHash   string        `json:"zip_hash,omitempty"`
+	ZipSHA256 string        `json:"zip_sha256,omitempty"`
+	ZipSize   int64         `json:"zip_size,omitempty"`
+	ModHash   string        `json:"mod_hash,omitempty"`
+	Reason    string        `json:"reason,omitempty"`
+}
+
+// eventView is an event for people.
+type eventView struct {
+	Position, Kind, Module, Version, Href, Origin, Reason string
+	Own                                                   bool // originated here
+	Time                                                  template.HTML
+}
+
+func (p *pages) eventViews(events []protocol.Logged) []eventView {
+	views := make([]eventView, len(events))
+	for i := range events {
+		e := &events[i]
+		views[i] = eventView{
+			Position: counted(e.Position), Kind: string(e.Kind), Module: e.Module, Version: e.Version,
+			Href: p.versionLink(e.Module, e.Version), Origin: e.Origin, Reason: e.Reason, Own: e.Origin == p.Deployment.Name, Time: ago(&e.Time),
+		}
+	}
+	return views
+}
+
+type eventsView struct {
+	Lead, URL           string
+	Events              []eventView
+	Empty               bool // the log itself is
+	FirstHref, NextHref string
+}
+
+// showEvents shows a page of the log, newest first.
+func (p *pages) showEvents(c buffalo.Context) error {
+	before, err := number(c.Request().URL.Query(), "before", 0, 1<<62)
+	if err != nil {
+		return err
+	}
+	db := p.Deployment.DB.WithContext(c)
+	events, err := models.LatestEvents(db, before, perPage)
+	if err != nil {
+		return err
+	}
+	next := ""
+	if n := len(events); n == perPage && events[n-1].Position > 1 {
+		next = p.pageLink("events", "before", strconv.FormatInt(events[n-1].Position, 10))
+	}
+	if wantsJSON(c.Request()) {
+		list := make([]eventJSON, len(events))
+		for i := range events {
+			e := &events[i]
+			list[i] = eventJSON{
+				e.Position, e.Kind, e.Module, e.Version, e.Origin, e.Time.UTC(), e.ZipHash, e.ZipSHA256, e.ZipSize, e.ModHash, e.Reason,
+			}
+		}
+		return p.json(linked(c, next), http.StatusOK, list)
+	}
+	head, err := models.Head(db)
+	if err != nil {
+		return err
+	}
+	view := eventsView{URL: p.URL, Events: p.eventViews(events), Empty: head == 0, NextHref: next}
+	view.Lead = "The log of this deployment, newest first: " + some(head, "event") + ". An event is never changed or removed."
+	if before > 0 {
+		view.FirstHref = p.link("events")
+	}
+	return p.html(c, http.StatusOK, "events", "Events", view)
+}
+
+// pageLink is the address of a section with parameters, given as names and values.
+func (p *pages) pageLink(section string, parameters ...string) string {
+	query := url.Values{}
+	for i := 0; i+1 < len(parameters); i += 2 {
+		if parameters[i+1] != "" {
+			query.Set(parameters[i], parameters[i+1])
+		}
+	}
+	return p.link(section) + "?" + query.Encode()
+}
+
+// linked names the next page of a listing to a client that reads JSON (RFC 8288).
+func linked(c buffalo.Context, next string) buffalo.Context {
+	if next != "" {
+		c.Response().Header().Set("Link", "<"+next+`>; rel="next"`)
+	}
+	return c
+}

@@ -1,0 +1,152 @@
+package actions
+
+import (
+	"errors"
+	"html/template"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gobuffalo/buffalo"
+
+	"olympus/internal/signature"
+	"olympus/models"
+)
+
+// peerJSON is a peer for machines.
+type peerJSON struct {
+	Name               string     `json:"name"`
+	URL                string     `json:"url"`
+	Key                string     `json:"key"`
+	State              string     `json:"state"`
+	PullPosition       int64      `json:"pull_position"`
+	Head               int64      `json:"head"` // of its log, as last seen
+	Lag                int64      `json:"lag"`
+	LastPullAt         *time.Time `json:"last_pull_at"`
+	LastPushSentAt     *time.Time `json:"last_push_sent_at"`
+	LastPushReceivedAt *time.Time `json:"last_push_received_at"`
+	LastError          string     `json:"last_error"`
+	LastErrorAt        *time.Time `json:"last_error_at"`
+	QueuedPushes       int64      `json:"queued_pushes"`
+}
+
+func newPeerJSON(peer *models.Peer, queued map[string]int64) peerJSON {
+	return peerJSON{
+		Name: peer.Name, URL: peer.URL, Key: peer.Key, State: peer.State,
+		PullPosition: peer.PullPosition, Head: peer.Head, Lag: peer.Lag(),
+		LastPullAt: utc(peer.LastPullAt), LastPushSentAt: utc(peer.LastPushSentAt), LastPushReceivedAt: utc(peer.LastPushReceivedAt),
+		LastError: peer.LastError, LastErrorAt: utc(peer.LastErrorAt), QueuedPushes: queued[peer.Name],
+	}
+}
+
+// peerView is a peer for people.
+type peerView struct {
+	Name, URL, Href, Key, Fingerprint        string
+	Word, Class                              string // the state, and how it is shown
+	Paused                                   bool
+	Position, Head, Lag, LagClass            string
+	Behind                                   bool
+	LastPull, LastPushSent, LastPushReceived template.HTML
+	Error                                    string
+	ErrorAt                                  template.HTML
+	Queued                                   string // empty for none
+	QueuedCount                              string
+}
+
+func (p *pages) peerView(peer *models.Peer, queued map[string]int64) peerView {
+	view := peerView{
+		Name: peer.Name, URL: peer.URL, Href: p.link("peers", peer.Name), Key: peer.Key, Fingerprint: signature.Fingerprint(peer.Key),
+		Word: peer.State, Class: peer.State, Paused: peer.State == models.PeerPaused,
+		Position: counted(peer.PullPosition), Head: counted(peer.Head), Lag: counted(peer.Lag()), Behind: peer.Lag() > 0,
+		LastPull: ago(peer.LastPullAt), LastPushSent: ago(peer.LastPushSentAt), LastPushReceived: ago(peer.LastPushReceivedAt),
+		Error: oneLine(peer.LastError), ErrorAt: ago(peer.LastErrorAt), QueuedCount: counted(queued[peer.Name]),
+	}
+	if view.Error != "" && !view.Paused {
+		view.Word, view.Class = "failing", "bad"
+	}
+	if view.Behind {
+		view.LagClass = "warn"
+	}
+	if n := queued[peer.Name]; n > 0 {
+		view.Queued = some(n, "push")
+		if n > 1 {
+			view.Queued = counted(n) + " pushes"
+		}
+	}
+	return view
+}
+
+func (p *pages) peerViews(peers []models.Peer, queued map[string]int64) []peerView {
+	views := make([]peerView, len(peers))
+	for i := range peers {
+		views[i] = p.peerView(&peers[i], queued)
+	}
+	return views
+}
+
+type peersView struct {
+	Peers       []peerView
+	Fingerprint string
+}
+
+// showPeers shows all peers.
+func (p *pages) showPeers(c buffalo.Context) error {
+	db := p.Deployment.DB.WithContext(c)
+	peers, err := models.Peers(db)
+	if err != nil {
+		return err
+	}
+	queued, err := models.QueuedPushes(db)
+	if err != nil {
+		return err
+	}
+	if wantsJSON(c.Request()) {
+		list := make([]peerJSON, len(peers))
+		for i := range peers {
+			list[i] = newPeerJSON(&peers[i], queued)
+		}
+		return p.json(c, http.StatusOK, list)
+	}
+	return p.html(c, http.StatusOK, "peers", "Peers", peersView{
+		Peers: p.peerViews(peers, queued), Fingerprint: signature.Fingerprint(p.Signer.VerifierKey()),
+	})
+}
+
+type onePeerView struct {
+	Peer      peerView
+	PeersHref string
+}
+
+// showPeer shows one peer.
+func (p *pages) showPeer(c buffalo.Context) error {
+	peer, queued, err := p.findPeer(c)
+	if errors.Is(err, models.ErrNotFound) {
+		for _, action := range []string{"/pull", "/pause", "/resume"} {
+			if strings.HasSuffix(c.Param("name"), action) {
+				return notAllowed(c.Response(), c.Request(), http.MethodPost)
+			}
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if wantsJSON(c.Request()) {
+		return p.json(c, http.StatusOK, newPeerJSON(peer, queued))
+	}
+	return p.html(c, http.StatusOK, "peer", peer.Name, onePeerView{p.peerView(peer, queued), p.link("peers")})
+}
+
+// findPeer returns the peer that a path names, and the number of queued pushes by peer. A removed one is not found.
+func (p *pages) findPeer(c buffalo.Context) (*models.Peer, map[string]int64, error) {
+	db := p.Deployment.DB.WithContext(c)
+	name := c.Param("name")
+	peer, err := models.FindPeer(db, name)
+	if err != nil && !errors.Is(err, models.ErrNotFound) {
+		return nil, nil, err
+	}
+	if err != nil || peer.State == models.PeerRemoved {
+		return nil, nil, noPeer(name)
+	}
+	queued, err := models.QueuedPushes(db)
+	return peer, queued, err
+}

@@ -1,0 +1,115 @@
+package actions
+
+import (
+	"fmt"
+	"time"
+
+	"olympus/models"
+)
+
+// trouble is something that an operator should know of, in words. Level is "bad" for what is broken, "note" for what is only unusual.
+type trouble struct {
+	Level, Text, Detail string
+	Href, Link          string // where to look further, if anywhere
+}
+
+const (
+	// overdueJob is how long a job may be due before nobody seems to work any.
+	overdueJob = time.Minute
+	// overdueTicks is how many ticks a peer may miss, besides a grace for a slow page, before its log counts as not being pulled.
+	overdueTicks = 3
+	overdueGrace = time.Minute
+)
+
+// troubles says what is wrong, the worst first.
+func (p *pages) troubles(s *deploymentStatus, peers []models.Peer, now time.Time) []trouble {
+	var bad, notes []trouble
+	for i := range peers {
+		t := peerTrouble(&peers[i], p.Deployment.PullInterval, now)
+		if t == nil {
+			continue
+		}
+		t.Href, t.Link = p.link("peers", peers[i].Name), "See the peer"
+		if t.Level == "bad" {
+			bad = append(bad, *t)
+		} else {
+			notes = append(notes, *t)
+		}
+	}
+	if s.Conflicts > 0 {
+		verb := "are"
+		if s.Conflicts == 1 {
+			verb = "is"
+		}
+		bad = append(bad, trouble{
+			Level: "bad", Text: some(s.Conflicts, "version") + " " + verb + " known with different bytes: one of the origins was given something else, or lies.",
+			Detail: "The first bytes held here stay the ones served. Compare the events of the version, and delete it if it cannot be trusted.",
+		})
+	}
+	if n := s.Versions.Failed; n > 0 {
+		bad = append(bad, trouble{
+			Level: "bad", Text: some(n, "zip") + " could not be fetched when last tried.",
+			Detail: "Each is tried again by itself, less and less often. The page of the version says why.",
+			Href:   p.link("modules"), Link: "See the modules",
+		})
+	}
+	if waiting := time.Duration(s.OldestWaiting * float64(time.Second)); waiting > overdueJob {
+		bad = append(bad, trouble{
+			Level: "bad", Text: fmt.Sprintf("A job has been due for %s: no process seems to work jobs, or all are busy.", roughly(waiting)),
+			Href: p.link("jobs"), Link: "See the jobs",
+		})
+	}
+	return append(bad, notes...)
+}
+
+// peerTrouble says what is wrong with a peer, nil for nothing. interval is the tick, 0 for none.
+func peerTrouble(peer *models.Peer, interval time.Duration, now time.Time) *trouble {
+	switch {
+	case peer.State == models.PeerPaused:
+		return &trouble{Level: "note", Text: peer.Name + " is paused: nothing is pushed to it, pulled from it or accepted from it."}
+	case peer.LastError != "":
+		text := "The last exchange with " + peer.Name + " failed"
+		if peer.LastErrorAt != nil {
+			text += " " + since(*peer.LastErrorAt, now)
+		}
+		if peer.LastPullAt == nil {
+			text += "; its log has never been pulled."
+		} else {
+			text += "; its log was last pulled " + since(*peer.LastPullAt, now) + "."
+		}
+		return &trouble{Level: "bad", Text: text, Detail: peer.LastError}
+	case interval > 0 && peer.LastPullAt != nil && now.Sub(*peer.LastPullAt) > overdueTicks*interval+overdueGrace:
+		return &trouble{
+			Level: "bad", Text: "The log of " + peer.Name + " was last pulled " + since(*peer.LastPullAt, now) + ", without an error since.",
+			Detail: "A process with the worker role pulls it on every tick: is one running?",
+		}
+	}
+	return nil
+}
+
+// since says when something was, in a sentence.
+func since(t, now time.Time) string {
+	if text := relative(now.Sub(t)); text != "" {
+		return text
+	}
+	return "on " + t.UTC().Format("2 Jan 2006")
+}
+
+// verdict sums troubles up, with a class for its colour.
+func verdict(troubles []trouble) (class, text string) {
+	bad := 0
+	for _, t := range troubles {
+		if t.Level == "bad" {
+			bad++
+		}
+	}
+	switch {
+	case bad == 1:
+		return "bad", "1 thing is in trouble"
+	case bad > 1:
+		return "bad", fmt.Sprintf("%d things are in trouble", bad)
+	case len(troubles) > 0:
+		return "note", "Works; see the notes"
+	}
+	return "good", "Nothing is in trouble"
+}

@@ -1,0 +1,71 @@
+package actions
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+
+	"github.com/gobuffalo/pop/v6"
+
+	"olympus/internal/protocol"
+	"olympus/models"
+)
+
+// push takes a push notification of a peer: signature, body, one job, 202. The job and the nonce commit together before the answer, so
+// what is acknowledged will be done, and a replay does nothing.
+func (a *App) push(w http.ResponseWriter, r *http.Request) {
+	n, err := a.acceptPush(w, r)
+	if err != nil {
+		a.metrics.pushRefused(statusOf(err))
+		a.fail(w, r, err)
+		return
+	}
+	a.metrics.pushAccepted(n)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusAccepted)
+	_ = json.NewEncoder(w).Encode(map[string]int{"accepted": n})
+}
+
+func (a *App) acceptPush(w http.ResponseWriter, r *http.Request) (int, error) {
+	if r.ContentLength > protocol.MaxPushBytes {
+		return 0, fmt.Errorf("a push of %d bytes: %w", r.ContentLength, protocol.ErrTooLarge)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, protocol.MaxPushBytes))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return 0, fmt.Errorf("a push of more than %d bytes: %w", tooLarge.Limit, protocol.ErrTooLarge)
+	}
+	if err != nil {
+		return 0, badRequest("the body of the push could not be read: %v", err)
+	}
+	peer, verified, err := a.verify(r, body)
+	if err != nil {
+		return 0, err
+	}
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return 0, &statusError{http.StatusUnsupportedMediaType, fmt.Sprintf("content type %q: a push is application/json", r.Header.Get("Content-Type"))}
+	}
+	events, err := protocol.ParsePush(body)
+	if err != nil {
+		return 0, err
+	}
+	for i := range events {
+		if events[i].Origin != peer.Name {
+			return 0, forbidden("event %d has origin %q: %s pushes only events of its own", i, events[i].Origin, peer.Name)
+		}
+	}
+	d := a.Deployment
+	err = d.DB.WithContext(r.Context()).Transaction(func(tx *pop.Connection) error {
+		if err := useNonce(tx, verified); err != nil {
+			return err
+		}
+		if err := models.RecordPushReceived(tx, peer.Name); err != nil {
+			return err
+		}
+		return d.EnqueueReceive(tx, peer.Name, events)
+	})
+	return len(events), err
+}

@@ -1,0 +1,89 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"olympus/internal/signature"
+)
+
+// keyFileName is where the key of development and test is kept in the data directory.
+const keyFileName = "signing.key"
+
+// loadSigningKey takes the key from where it is set, else, outside production, from the data
+// directory, where it is made if it is missing.
+func (c *Config) loadSigningKey(key, keyFile string) error {
+	from := "OLYMPUS_SIGNING_KEY"
+	switch {
+	case key != "" && keyFile != "":
+		return errors.New("OLYMPUS_SIGNING_KEY and OLYMPUS_SIGNING_KEY_FILE are both set: want one")
+	case key != "":
+	case keyFile != "":
+		from = "OLYMPUS_SIGNING_KEY_FILE=" + keyFile
+		var err error
+		if key, err = readKey(keyFile); err != nil {
+			return fmt.Errorf("%s: %w", from, err)
+		}
+	case c.Env == Production:
+		return fmt.Errorf("%w: set OLYMPUS_SIGNING_KEY or OLYMPUS_SIGNING_KEY_FILE in production (olympus task key:generate makes a key)", ErrNoSigningKey)
+	default:
+		path := filepath.Join(c.DataDir, keyFileName)
+		from = path
+		var err error
+		if key, err = readKey(path); errors.Is(err, fs.ErrNotExist) {
+			key, err = makeKey(path, c.Name)
+		}
+		if err != nil {
+			return fmt.Errorf("signing key of %s: %w", c.Name, err)
+		}
+	}
+	signer, err := note.NewSigner(key)
+	if err != nil {
+		return fmt.Errorf("%s: want a key of the form PRIVATE+KEY+name+hash+key: %w", from, err)
+	}
+	if signer.Name() != c.Name {
+		return fmt.Errorf("%s holds the key of %q, but OLYMPUS_NAME is %q: a deployment's key carries its name", from, signer.Name(), c.Name)
+	}
+	c.SigningKey = key
+	return nil
+}
+
+func readKey(path string) (string, error) {
+	content, err := os.ReadFile(path)
+	return strings.TrimSpace(string(content)), err
+}
+
+// makeKey generates a key and keeps it at path. Of several processes that do so at once, one wins and
+// all return its key: the file is written under another name and linked, which fails if the name is
+// taken and never shows half a key.
+func makeKey(path, name string) (string, error) {
+	key, _, err := signature.GenerateKey(name)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), keyFileName+".*") // mode 0600
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(key + "\n")
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return "", err
+	}
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	return readKey(path)
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gobuffalo/pop/v6"
+
+	"olympus/config"
+	"olympus/internal/blob"
+	"olympus/internal/peer"
+	"olympus/internal/signature"
+	"olympus/internal/upstream"
+	"olympus/migrations"
+	"olympus/models"
+	"olympus/worker"
+)
+
+// retireTimeout bounds what is said to the database on the way out.
+const retireTimeout = 5 * time.Second
+
+// deployment is a worker.Deployment with what was opened for it.
+type deployment struct {
+	*worker.Deployment
+	signer *signature.Signer
+	opened []func() error // what closes it, in the order in which it was opened
+}
+
+// openDatabase opens the database and brings its schema up to date, whichever process comes first.
+func openDatabase(ctx context.Context, settings *config.Config) (db *pop.Connection, applied int, err error) {
+	db, err = settings.OpenDatabase(strings.NewReader(databaseYML))
+	if err != nil {
+		return nil, 0, err
+	}
+	applied, err = migrations.Up(ctx, db)
+	if err != nil {
+		return nil, 0, errors.Join(err, db.Close())
+	}
+	return db, applied, nil
+}
+
+// openDeployment builds a deployment from the settings. What it opened by the time of a failure it closes.
+func openDeployment(ctx context.Context, settings *config.Config, role string, log *slog.Logger) (*deployment, error) {
+	d := &deployment{}
+	if err := d.open(ctx, settings, role, log); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+func (d *deployment) open(ctx context.Context, settings *config.Config, role string, log *slog.Logger) (err error) {
+	if d.signer, err = signature.NewSigner(settings.SigningKey); err != nil {
+		return err
+	}
+	db, applied, err := openDatabase(ctx, settings)
+	if err != nil {
+		return err
+	}
+	d.opened = append(d.opened, db.Close)
+	if applied > 0 {
+		log.Info("migrated the database", "migrations", applied)
+	}
+	store, err := blob.Open(ctx, settings.StorageURL, blob.Options{})
+	if err != nil {
+		return err
+	}
+	d.opened = append(d.opened, store.Close)
+	up, err := upstream.New(upstream.Options{
+		Proxies: settings.Upstream, ChecksumDB: settings.SumDB, Private: settings.Private, Env: settings.GoEnv,
+		MaxZip: settings.MaxZip, Cache: worker.ChecksumCache{DB: db},
+		// As the go command does, so that both get out of the same network.
+		ProxyFunc: http.ProxyFromEnvironment,
+	})
+	if err != nil {
+		return err
+	}
+	peers := peer.NewClient(d.signer, peer.Options{})
+	d.opened = append(d.opened, func() error { peers.Close(); return nil })
+	process := worker.NewProcess()
+	queue, err := worker.NewQueue(ctx, db.URL(), process, log)
+	if err != nil {
+		return err
+	}
+	d.opened = append(d.opened, queue.Stop)
+	d.Deployment, err = worker.New(&worker.Deployment{
+		Options: worker.Options{
+			Name: settings.Name, Role: role, PullInterval: settings.PullInterval, PushAttempts: settings.PushAttempts,
+			PushBackoff: settings.PushBackoff, PageSize: settings.PageSize, MaxZip: settings.MaxZip,
+			FetchLazy: settings.Fetch == config.Lazy, ListTTL: settings.ListTTL,
+		},
+		DB: db, Store: store, Upstream: up, Peers: peers, Queue: queue, Log: log, Follower: models.NewFollower(), Process: process,
+	})
+	return err
+}
+
+// join makes this process one of those of the deployment. From here on its heart beats, until Close: others would take what it is at
+// for abandoned otherwise.
+func (d *deployment) join(ctx context.Context) error {
+	if err := d.Announce(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() { d.Tick(ctx); close(ended) }()
+	d.opened = append(d.opened, func() error {
+		// While its jobs come to an end the process must still be seen to live.
+		err := d.Queue.Stop()
+		cancel()
+		<-ended
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), retireTimeout)
+		defer cancel()
+		return errors.Join(err, d.Retire(ctx))
+	})
+	return nil
+}
+
+// Close closes everything, the last opened first.
+func (d *deployment) Close() error {
+	var errs []error
+	for len(d.opened) > 0 {
+		last := len(d.opened) - 1
+		errs = append(errs, d.opened[last]())
+		d.opened = d.opened[:last]
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,150 @@
+// Command olympus is a federated Go module registry. Without arguments it serves; see usage for the rest.
+//
+// This package reads the settings, builds what they name (deployment.go) and starts it: a server (serve.go), a migration, or one of the
+// operator's tasks. It holds no logic of the product.
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/gobuffalo/pop/v6"
+	"github.com/gobuffalo/pop/v6/logging"
+
+	"olympus/config"
+	"olympus/grifts"
+)
+
+// version is set by the linker.
+var version = "devel"
+
+//go:embed database.yml
+var databaseYML string
+
+const usage = `usage: olympus                     serve
+       olympus migrate             bring the database schema up to date
+       olympus task NAME [ARGS]    run one of the operator's tasks; with --json it prints JSON
+       olympus task list           name them
+       olympus version             print the version
+       olympus help                print this
+
+Settings come from the environment.
+`
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run runs a command and returns the exit code: 1 after a failure, 2 when there is no such command. Of a failure it tells in one line.
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := untilSignal()
+	defer stop()
+	err := command(ctx, args, stdout, stderr)
+	var misused *grifts.UsageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &misused):
+		_, _ = fmt.Fprintf(stderr, "olympus: %s\n", oneLine(err))
+		if misused.Usage != "" {
+			_, _ = fmt.Fprintf(stderr, "usage: %s\n", misused.Usage)
+		}
+		return 2
+	default:
+		_, _ = fmt.Fprintf(stderr, "olympus: %s\n", oneLine(err))
+		return 1
+	}
+}
+
+func command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	name := ""
+	if len(args) > 0 {
+		name, args = args[0], args[1:]
+	}
+	if name != "task" && len(args) > 0 {
+		return &grifts.UsageError{Reason: fmt.Sprintf("unexpected argument %.100q (olympus help tells what there is)", args[0])}
+	}
+	switch name {
+	case "":
+		return startServer(ctx, stdout)
+	case "migrate":
+		return migrate(ctx, stdout)
+	case "task":
+		return runTask(ctx, args, stdout, stderr)
+	case "version", "-version", "--version":
+		_, err := fmt.Fprintf(stdout, "olympus %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return err
+	case "help", "-h", "-help", "--help":
+		_, err := io.WriteString(stdout, usage)
+		return err
+	}
+	return &grifts.UsageError{Reason: fmt.Sprintf("there is no command %.100q (olympus help tells what there is)", name)}
+}
+
+func startServer(ctx context.Context, stdout io.Writer) error {
+	settings, err := config.Load()
+	if err != nil {
+		return err
+	}
+	log := settings.Logger(stdout)
+	quietPop(log)
+	return serve(ctx, settings, log)
+}
+
+func migrate(ctx context.Context, stdout io.Writer) error {
+	settings, err := config.Load()
+	if err != nil && !errors.Is(err, config.ErrNoSigningKey) {
+		return err
+	}
+	quietPop(slog.New(slog.DiscardHandler))
+	db, applied, err := openDatabase(ctx, settings)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%d migrations applied, the schema is up to date\n", applied)
+	return errors.Join(err, db.Close())
+}
+
+// untilSignal returns a context that ends with the first signal to stop. The second ends the process at once.
+func untilSignal() (context.Context, func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		for range signals {
+			if ctx.Err() != nil {
+				os.Exit(1)
+			}
+			cancel()
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); close(signals); cancel() }
+}
+
+// quietPop makes pop, which has one logger for the process and writes to standard error, tell only who debugs what it does. Values are
+// left out: some are secret and some are megabytes.
+func quietPop(log *slog.Logger) {
+	pop.SetTxLogger(func(_ logging.Level, _ any, text string, args ...any) {
+		if log.Enabled(context.Background(), slog.LevelDebug) {
+			log.Debug("pop", "statement", text, "values", len(args))
+		}
+	})
+}
+
+// oneLine is an error as one line; joined errors are separated by semicolons.
+func oneLine(err error) string {
+	lines := strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' })
+	for i := range lines {
+		lines[i] = strings.Join(strings.Fields(lines[i]), " ")
+	}
+	return strings.Join(lines, "; ")
+}

@@ -1,0 +1,3 @@
+DROP TABLE checksum_files;
+DROP TABLE upstream_lists;
+DROP TABLE fills;

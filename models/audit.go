@@ -1,0 +1,33 @@
+package models
+
+import (
+	"time"
+
+	"github.com/gobuffalo/pop/v6"
+)
+
+// Audited is one change that an administrator made.
+type Audited struct {
+	ID      int64     `db:"id" json:"id"`
+	Time    time.Time `db:"time" json:"time"`
+	Actor   string    `db:"actor" json:"actor"`
+	Action  string    `db:"action" json:"action"`
+	Subject string    `db:"subject" json:"subject"`
+	Detail  string    `db:"detail" json:"detail,omitempty"`
+}
+
+// Audit records an administrator's change; it belongs into the transaction that makes the change. actor says by which way it
+// came ("http", "task").
+func Audit(tx *pop.Connection, actor, action, subject, detail string) error {
+	_, err := exec(tx, "record a change in the audit trail",
+		`INSERT INTO audit (actor, action, subject, detail) VALUES (?, ?, ?, ?)`, actor, action, subject, detail)
+	return err
+}
+
+// AuditTrail returns the newest changes, newest first.
+func AuditTrail(tx *pop.Connection, limit int) ([]Audited, error) {
+	trail := []Audited{}
+	err := all(tx, &trail, "read the audit trail",
+		`SELECT id, time, actor, action, subject, detail FROM audit ORDER BY id DESC LIMIT ?`, limit)
+	return trail, err
+}

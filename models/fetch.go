@@ -1,0 +1,144 @@
+package models
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gobuffalo/pop/v6"
+
+	"olympus/internal/protocol"
+)
+
+// The backlog of fetch is the remote versions themselves: those whose fetch_due_at has come. Who takes one leases it for a
+// while, so that a process that dies with it gives it back by doing nothing.
+
+// Due is a remote version that was taken from the backlog.
+type Due struct {
+	Module   string `db:"module"`
+	Version  string `db:"version"`
+	Attempts int    `db:"fetch_attempts"` // this one included
+}
+
+// leased are the assignments that give a row to the caller; a lease that runs out makes the version due again.
+const leased = `fetch_leased_until = now() + make_interval(secs => ?), fetch_due_at = now() + make_interval(secs => ?)`
+
+// TakeDue takes up to limit versions that are due, longest due first, for the length of a lease. Concurrent callers get
+// different ones.
+func TakeDue(tx *pop.Connection, limit int, lease time.Duration) ([]Due, error) {
+	var due []Due
+	err := all(tx, &due, "take versions to fetch", `
+		UPDATE versions v SET fetch_attempts = v.fetch_attempts + 1, `+leased+`
+		FROM (
+			SELECT module, version FROM versions WHERE fetch_due_at <= now()
+			ORDER BY fetch_due_at LIMIT ? FOR UPDATE SKIP LOCKED
+		) due
+		WHERE v.module = due.module AND v.version = due.version
+		RETURNING v.module, v.version, v.fetch_attempts`, lease.Seconds(), lease.Seconds(), limit)
+	return due, err
+}
+
+// TakeVersion takes one remote version at once, due or not, unless somebody has it. It reports whether it was taken.
+func TakeVersion(tx *pop.Connection, module, version string, lease time.Duration) (bool, error) {
+	n, err := exec(tx, fmt.Sprintf("take %s@%s to fetch", module, version), `
+		UPDATE versions SET fetch_attempts = fetch_attempts + 1, `+leased+`
+		WHERE module = ? AND version = ? AND NOT held AND NOT deleted AND add_position IS NOT NULL
+			AND (fetch_leased_until IS NULL OR fetch_leased_until <= now())`, lease.Seconds(), lease.Seconds(), module, version)
+	return n == 1, err
+}
+
+// ExtendLease keeps a taken version for another lease, while its download lasts.
+func ExtendLease(tx *pop.Connection, module, version string, lease time.Duration) error {
+	_, err := exec(tx, fmt.Sprintf("keep %s@%s", module, version), `
+		UPDATE versions SET `+leased+`
+		WHERE module = ? AND version = ? AND fetch_leased_until IS NOT NULL AND fetch_due_at IS NOT NULL`,
+		lease.Seconds(), lease.Seconds(), module, version)
+	return err
+}
+
+// Candidates returns the adds whose bytes may become the zip of a version, best first: the one it serves if that is pinned,
+// else all of them by time and zip hash.
+func Candidates(tx *pop.Connection, module, version string) ([]protocol.Logged, error) {
+	var adds []protocol.Logged
+	err := all(tx, &adds, fmt.Sprintf("read the adds of %s@%s", module, version), `
+		SELECT e.position, e.kind, e.module, e.version, e.origin, e.time, e.zip_hash, e.zip_sha256, e.zip_size, e.mod_hash, e.info, e.mod, e.reason
+		FROM versions v JOIN events e ON e.module = v.module AND e.version = v.version AND e.kind = 'add'
+		WHERE v.module = ? AND v.version = ? AND NOT v.deleted AND NOT v.held AND (NOT v.pinned OR e.position = v.add_position)
+		ORDER BY e.time, e.zip_hash COLLATE "C"`, module, version)
+	return adds, err
+}
+
+// MarkHeld records that the zip of the add at a position is in our blob store, and pins it. It reports false, and changes
+// nothing, when the version may not hold those bytes: deleted meanwhile, or pinned to another add.
+func MarkHeld(tx *pop.Connection, module, version string, addPosition int64) (bool, error) {
+	n, err := exec(tx, fmt.Sprintf("record %s@%s as held", module, version), `
+		UPDATE versions SET held = true, pinned = true, add_position = ?, fetch_attempts = 0, fetch_due_at = NULL,
+			fetch_leased_until = NULL, fetch_error = '', fetch_error_at = NULL
+		WHERE module = ? AND version = ? AND NOT deleted AND (NOT pinned OR add_position = ?)`,
+		addPosition, module, version, addPosition)
+	return n == 1, err
+}
+
+// MarkFetchFailed gives a taken version back with the reason why it could not be fetched, to be tried again after a delay.
+func MarkFetchFailed(tx *pop.Connection, module, version, reason string, retryIn time.Duration) error {
+	_, err := exec(tx, fmt.Sprintf("record the failed fetch of %s@%s", module, version), `
+		UPDATE versions SET fetch_due_at = now() + make_interval(secs => ?), fetch_leased_until = NULL,
+			fetch_error = ?, fetch_error_at = now()
+		WHERE module = ? AND version = ? AND fetch_due_at IS NOT NULL`, retryIn.Seconds(), reason, module, version)
+	return err
+}
+
+// MarkLost records that a held zip turned out to be gone or damaged: the version is remote again, its add stays pinned.
+func MarkLost(tx *pop.Connection, module, version, reason string) error {
+	_, err := exec(tx, fmt.Sprintf("record %s@%s as lost", module, version), `
+		UPDATE versions SET held = false, fetch_attempts = 0, fetch_due_at = now(), fetch_error = ?, fetch_error_at = now()
+		WHERE module = ? AND version = ? AND held AND NOT deleted`, reason, module, version)
+	return err
+}
+
+// HeldDeleted returns the zips that are still in our blob store although their versions are deleted.
+func HeldDeleted(tx *pop.Connection, limit int) ([]Version, error) {
+	var rows []Version
+	err := all(tx, &rows, "list deleted versions that are still held", `SELECT `+versionColumns+fromVersions+`
+		WHERE v.held AND v.deleted LIMIT ?`, limit)
+	return rows, err
+}
+
+// MarkRemoved records that the zip of a deleted version is no longer in our blob store.
+func MarkRemoved(tx *pop.Connection, module, version string) error {
+	_, err := exec(tx, fmt.Sprintf("record %s@%s as removed", module, version), `
+		UPDATE versions SET held = false WHERE module = ? AND version = ? AND deleted`, module, version)
+	return err
+}
+
+// FetchDue reports whether any version is due for fetch, and when the next will be (zero: none waits).
+func FetchDue(tx *pop.Connection) (due bool, next time.Time, err error) {
+	var row struct {
+		Due  bool       `db:"due"`
+		Next *time.Time `db:"next"`
+	}
+	err = one(tx, &row, "look at the fetch backlog", `
+		SELECT coalesce(min(fetch_due_at) <= now(), false) AS due, min(fetch_due_at) AS next
+		FROM versions WHERE fetch_due_at IS NOT NULL`)
+	if row.Next != nil {
+		next = *row.Next
+	}
+	return row.Due, next, err
+}
+
+// HoldAdd is MarkHeld for the add with the given hashes.
+func HoldAdd(tx *pop.Connection, module, version, zipHash, zipSHA256 string) (bool, error) {
+	var add struct {
+		Position int64 `db:"position"`
+	}
+	err := one(tx, &add, fmt.Sprintf("find the add of %s@%s", module, version), `
+		SELECT position FROM events WHERE module = ? AND version = ? AND kind = 'add' AND zip_hash = ? AND zip_sha256 = ?`,
+		module, version, zipHash, zipSHA256)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return MarkHeld(tx, module, version, add.Position)
+}

@@ -1,0 +1,97 @@
+package models
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gobuffalo/pop/v6"
+)
+
+// Fill is a version on its way in from upstream. Recorded .info and .mod may have been answered to clients: the event that
+// ends the fill carries exactly them.
+type Fill struct {
+	Module   string  `db:"module"`
+	Version  string  `db:"version"`
+	Process  string  `db:"process"`
+	Info     *string `db:"info"`
+	Mod      *string `db:"mod"`
+	Attempts int     `db:"attempts"`
+	Error    string  `db:"error"`
+}
+
+// Recorded reports whether .info and .mod are durably known.
+func (f *Fill) Recorded() bool { return f.Info != nil }
+
+const fillColumns = `module, version, process, info, mod, attempts, error`
+
+// processIsDead is true of a fills row that nobody is at.
+const processIsDead = `(fills.process = '' OR NOT EXISTS (
+	SELECT 1 FROM processes p WHERE p.id = fills.process AND p.seen_at > now() - make_interval(secs => ?)))`
+
+// ClaimFill makes a process the only one to fill a version. It reports false when a live process is at it already; a row
+// that a dead process left is taken over with what it had recorded. patience is how long a process may be silent and count as live.
+func ClaimFill(tx *pop.Connection, module, version, process string, patience time.Duration) (*Fill, bool, error) {
+	var f Fill
+	err := one(tx, &f, fmt.Sprintf("claim the fill of %s@%s", module, version), `
+		INSERT INTO fills (module, version, process) VALUES (?, ?, ?)
+		ON CONFLICT (module, version) DO UPDATE SET process = excluded.process, started_at = now()
+			WHERE `+processIsDead+`
+		RETURNING `+fillColumns, module, version, process, patience.Seconds())
+	if errors.Is(err, ErrNotFound) {
+		return nil, false, nil
+	}
+	return &f, err == nil, err
+}
+
+// FindFill returns the fill of a version, or ErrNotFound.
+func FindFill(tx *pop.Connection, module, version string) (*Fill, error) {
+	var f Fill
+	err := one(tx, &f, fmt.Sprintf("read the fill of %s@%s", module, version),
+		`SELECT `+fillColumns+` FROM fills WHERE module = ? AND version = ?`, module, version)
+	if err != nil {
+		return nil, err
+	}
+	return &f, nil
+}
+
+// RecordFill keeps the .info and .mod of a fill before anyone is answered with them.
+func RecordFill(tx *pop.Connection, module, version, process, info, mod string) error {
+	n, err := exec(tx, fmt.Sprintf("record .info and .mod of %s@%s", module, version), `
+		UPDATE fills SET info = ?, mod = ? WHERE module = ? AND version = ? AND process = ? AND info IS NULL`,
+		info, mod, module, version, process)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("record .info and .mod of %s@%s: another process has taken the fill over", module, version)
+	}
+	return err
+}
+
+// EndFill removes a fill that has become an event, or that is not to be tried again.
+func EndFill(tx *pop.Connection, module, version string) error {
+	_, err := exec(tx, fmt.Sprintf("end the fill of %s@%s", module, version),
+		`DELETE FROM fills WHERE module = ? AND version = ?`, module, version)
+	return err
+}
+
+// FailFill lets go of a fill after an error. With nothing recorded nobody has been promised anything and the row goes; else it
+// stays for a fill job to take up after the delay.
+func FailFill(tx *pop.Connection, module, version, process, reason string, retryIn time.Duration) error {
+	_, err := exec(tx, fmt.Sprintf("let go of the fill of %s@%s", module, version),
+		`DELETE FROM fills WHERE module = ? AND version = ? AND process = ? AND info IS NULL`, module, version, process)
+	if err != nil {
+		return err
+	}
+	_, err = exec(tx, fmt.Sprintf("let go of the fill of %s@%s", module, version), `
+		UPDATE fills SET process = '', attempts = attempts + 1, error = ?, due_at = now() + make_interval(secs => ?)
+		WHERE module = ? AND version = ? AND process = ?`, reason, retryIn.Seconds(), module, version, process)
+	return err
+}
+
+// AbandonedFills returns due fills that nobody is at.
+func AbandonedFills(tx *pop.Connection, patience time.Duration, limit int) ([]Fill, error) {
+	var fills []Fill
+	err := all(tx, &fills, "look for abandoned fills", `
+		SELECT `+fillColumns+` FROM fills WHERE `+processIsDead+` AND due_at <= now() ORDER BY due_at LIMIT ?`,
+		patience.Seconds(), limit)
+	return fills, err
+}

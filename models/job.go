@@ -1,0 +1,84 @@
+package models
+
+import (
+	"time"
+
+	"github.com/gobuffalo/pop/v6"
+)
+
+// JobCount is the number of jobs of one kind in one state.
+type JobCount struct {
+	Kind  string `db:"kind" json:"kind"`
+	State string `db:"state" json:"state"`
+	Count int64  `db:"count" json:"count"`
+}
+
+// CountJobs counts the jobs by kind and state.
+func CountJobs(tx *pop.Connection) ([]JobCount, error) {
+	counts := []JobCount{}
+	err := all(tx, &counts, "count jobs", `
+		SELECT kind, state::text AS state, count(*) AS count FROM river_job GROUP BY kind, state ORDER BY kind, state`)
+	return counts, err
+}
+
+// OldestWaiting returns how long the longest waiting job has been due, 0 when none is.
+func OldestWaiting(tx *pop.Connection) (time.Duration, error) {
+	var row struct {
+		Seconds float64 `db:"seconds"`
+	}
+	err := one(tx, &row, "look for the oldest waiting job", `
+		SELECT coalesce(extract(epoch FROM now() - min(scheduled_at)), 0)::float8 AS seconds
+		FROM river_job WHERE state IN ('available', 'retryable') AND scheduled_at <= now()`)
+	return time.Duration(row.Seconds * float64(time.Second)), err
+}
+
+// JobWaiting reports whether a job of a kind is waiting to be taken now: a wake-up need not be queued twice.
+func JobWaiting(tx *pop.Connection, kind string) (bool, error) {
+	var row struct {
+		Waiting bool `db:"waiting"`
+	}
+	err := one(tx, &row, "look for a waiting "+kind+" job", `
+		SELECT EXISTS (SELECT 1 FROM river_job WHERE kind = ? AND state = 'available' AND scheduled_at <= now()) AS waiting`, kind)
+	return row.Waiting, err
+}
+
+// QueuedPushes returns the number of pushes not yet delivered or dropped, by peer.
+func QueuedPushes(tx *pop.Connection) (map[string]int64, error) {
+	var rows []struct {
+		Peer  string `db:"peer"`
+		Count int64  `db:"count"`
+	}
+	err := all(tx, &rows, "count queued pushes", `
+		SELECT coalesce(args->>'peer', '') AS peer, count(*) AS count FROM river_job
+		WHERE kind = 'push' AND state IN ('available', 'pending', 'retryable', 'running', 'scheduled') GROUP BY 1`)
+	counts := make(map[string]int64, len(rows))
+	for _, r := range rows {
+		counts[r.Peer] = r.Count
+	}
+	return counts, err
+}
+
+// Job is one job for people to read.
+type Job struct {
+	ID          int64     `db:"id" json:"id"`
+	Kind        string    `db:"kind" json:"kind"`
+	State       string    `db:"state" json:"state"`
+	Attempt     int       `db:"attempt" json:"attempt"`
+	MaxAttempts int       `db:"max_attempts" json:"max_attempts"`
+	CreatedAt   time.Time `db:"created_at" json:"created_at"`
+	ScheduledAt time.Time `db:"scheduled_at" json:"scheduled_at"`
+	Peer        string    `db:"peer" json:"peer,omitempty"`
+	Error       string    `db:"error" json:"error,omitempty"`
+}
+
+// LatestJobs returns the newest jobs before an id (0: from the newest), newest first. Their arguments are left out: those of a
+// receive job are a whole push.
+func LatestJobs(tx *pop.Connection, before int64, limit int) ([]Job, error) {
+	jobs := []Job{}
+	err := all(tx, &jobs, "list jobs", `
+		SELECT id, kind, state::text AS state, attempt, max_attempts, created_at, scheduled_at,
+			coalesce(args->>'peer', '') AS peer,
+			coalesce(errors[array_upper(errors, 1)]->>'error', '') AS error
+		FROM river_job WHERE ?::bigint = 0 OR id < ? ORDER BY id DESC LIMIT ?`, before, before, limit)
+	return jobs, err
+}

@@ -1,0 +1,194 @@
+package models
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gobuffalo/pop/v6"
+	"github.com/jackc/pgx/v5"
+
+	"olympus/internal/pgxtx"
+	"olympus/internal/protocol"
+)
+
+// Merged is what a merge did.
+type Merged struct {
+	// Head is the position of the last event after the merge.
+	Head int64
+	// Appended are the events that were new, with their positions in this log, in order.
+	Appended []protocol.Logged
+}
+
+// Merge is the one way into the event log, for own fills, administrators' changes, pushes, pulls and replays alike. It locks
+// the head, leaves out what the log already holds, appends the rest in the order given and brings the version rows up to
+// date, so that each is the same function of the set of its events whatever the order they came in.
+//
+// The caller's transaction holds the head from here to its end: it must not wait for the network or a disk in between. Events
+// must have been validated.
+func Merge(tx *pop.Connection, events []protocol.Event) (*Merged, error) {
+	end, err := lockHead(tx)
+	if err != nil {
+		return nil, err
+	}
+	logged, err := loggedAlready(tx, events)
+	if err != nil {
+		return nil, err
+	}
+	merged := &Merged{Head: end.Head}
+	seen := make(map[identity]bool, len(events))
+	for i := range events {
+		id := identify(&events[i])
+		if seen[id] || logged.events[id] {
+			continue
+		}
+		seen[id] = true
+		merged.Head++
+		merged.Appended = append(merged.Appended, protocol.Logged{Position: merged.Head, Event: events[i]})
+	}
+	if len(merged.Appended) == 0 {
+		return merged, nil
+	}
+	if err := appendEvents(tx, merged.Appended, end.Next); err != nil {
+		return nil, err
+	}
+	return merged, updateVersions(tx, merged.Appended, logged.versions, end.Now)
+}
+
+// identity is what makes an event the same event, whoever sends it.
+type identity struct {
+	kind                     protocol.Kind
+	module, version, zipHash string
+}
+
+func identify(e *protocol.Event) identity { return identity{e.Kind, e.Module, e.Version, e.ZipHash} }
+
+type moduleVersion struct{ module, version string }
+
+// known is what the log holds of the versions in a batch.
+type known struct {
+	events   map[identity]bool
+	versions map[moduleVersion]bool
+}
+
+// loggedAlready returns what the log holds of the versions that the events speak of. It looks at logged events, never at the
+// present state of a version: an echo of an add must not bring a deleted version back. The head is locked, so what it finds
+// stays true.
+func loggedAlready(tx *pop.Connection, events []protocol.Event) (*known, error) {
+	n := len(events)
+	modules, versions := make([]string, n), make([]string, n)
+	for i := range events {
+		modules[i], versions[i] = events[i].Module, events[i].Version
+	}
+	var rows []struct {
+		Index   int           `db:"index"`
+		Kind    protocol.Kind `db:"kind"`
+		ZipHash string        `db:"zip_hash"`
+	}
+	err := all(tx, &rows, "look for events already logged", `
+		SELECT batch.index::int AS index, e.kind, e.zip_hash
+		FROM unnest(?::text[], ?::text[]) WITH ORDINALITY AS batch (module, version, index)
+		JOIN events e ON e.module = batch.module AND e.version = batch.version`, modules, versions)
+	if err != nil {
+		return nil, err
+	}
+	k := &known{events: make(map[identity]bool, len(rows)), versions: make(map[moduleVersion]bool, len(rows))}
+	for _, r := range rows {
+		e := &events[r.Index-1]
+		k.events[identity{r.Kind, e.Module, e.Version, r.ZipHash}] = true
+		k.versions[moduleVersion{e.Module, e.Version}] = true
+	}
+	return k, nil
+}
+
+// appendEvents copies rows whose positions follow the locked head; the trigger on events moves the head and refuses anything
+// that does not follow it. They are logged at the given time and a microsecond after each other.
+func appendEvents(tx *pop.Connection, events []protocol.Logged, at time.Time) error {
+	rows := func(i int) ([]any, error) {
+		e := &events[i]
+		return []any{
+			e.Position, string(e.Kind), e.Module, e.Version, e.Origin, e.Time.UTC(), e.ZipHash, e.ZipSHA256, e.ZipSize, e.ModHash,
+			e.Info, e.Mod, e.Reason, at.Add(time.Duration(i) * time.Microsecond),
+		}, nil
+	}
+	return copyRows(tx, "events", append(strings.Split(eventColumns, ", "), "logged_at"), len(events), rows)
+}
+
+func copyRows(tx *pop.Connection, table string, columns []string, n int, rows func(int) ([]any, error)) error {
+	conn, err := pgxtx.From(tx.Context(), tx)
+	if err != nil {
+		return err
+	}
+	if _, err := conn.CopyFrom(tx.Context(), pgx.Identifier{table}, columns, pgx.CopyFromSlice(n, rows)); err != nil {
+		return fmt.Errorf("append %d rows to %s: %w", n, table, err)
+	}
+	return nil
+}
+
+// stateOfEvents are the columns of versions that follow from the set of events of one version. The add to serve is the one
+// with the earliest time, ties broken by the smaller zip hash; a tombstone ends a conflict.
+const stateOfEvents = `
+	(array_agg(position ORDER BY time, zip_hash COLLATE "C") FILTER (WHERE kind = 'add'))[1] AS add_position,
+	bool_or(kind = 'deprecate') AS deprecated,
+	bool_or(kind = 'delete') AS deleted,
+	count(*) FILTER (WHERE kind = 'add') > 1 AND NOT bool_or(kind = 'delete') AS conflict`
+
+// applyState writes rows of (module, version, stateOfEvents) over versions. What is pinned keeps the add that it has been
+// serving; the rest of the row is as the events say. A version that has something to fetch becomes due at once.
+const applyState = `
+	INSERT INTO versions AS v (module, version, add_position, deprecated, deleted, conflict, fetch_due_at)
+	SELECT module, version, add_position, deprecated, deleted, conflict,
+		CASE WHEN add_position IS NOT NULL AND NOT deleted THEN now() END
+	FROM state
+	ON CONFLICT (module, version) DO UPDATE SET
+		add_position = CASE WHEN v.pinned THEN v.add_position ELSE excluded.add_position END,
+		deprecated = excluded.deprecated,
+		deleted = excluded.deleted,
+		conflict = excluded.conflict,
+		fetch_due_at = CASE
+			WHEN v.held OR excluded.deleted THEN NULL
+			WHEN v.pinned OR v.add_position = excluded.add_position THEN coalesce(v.fetch_due_at, excluded.fetch_due_at)
+			ELSE excluded.fetch_due_at
+		END`
+
+// updateVersions brings the rows of the versions that the appended events speak of up to date. before are the versions of which
+// the log held something already. One whose only event is an add needs no looking at other events: that is nearly every
+// version of a first pull, and its state is plain.
+func updateVersions(tx *pop.Connection, appended []protocol.Logged, before map[moduleVersion]bool, now time.Time) error {
+	count := make(map[moduleVersion]int, len(appended))
+	for i := range appended {
+		count[moduleVersion{appended[i].Module, appended[i].Version}]++
+	}
+	var first []*protocol.Logged
+	var modules, versions []string
+	for i := range appended {
+		e := &appended[i]
+		mv := moduleVersion{e.Module, e.Version}
+		if count[mv] == 1 && !before[mv] && e.Kind == protocol.KindAdd {
+			first = append(first, e)
+		} else if count[mv] > 0 {
+			modules, versions = append(modules, mv.module), append(versions, mv.version)
+			count[mv] = 0 // recomputed once, whatever the number of its events
+		}
+	}
+	if len(first) > 0 {
+		rows := func(i int) ([]any, error) {
+			e := first[i]
+			return []any{e.Module, e.Version, e.Position, false, false, false, now}, nil
+		}
+		columns := []string{"module", "version", "add_position", "deprecated", "deleted", "conflict", "fetch_due_at"}
+		if err := copyRows(tx, "versions", columns, len(first), rows); err != nil {
+			return err
+		}
+	}
+	if len(modules) == 0 {
+		return nil
+	}
+	_, err := exec(tx, "update versions", `
+		WITH state AS (
+			SELECT batch.module, batch.version, s.*
+			FROM unnest(?::text[], ?::text[]) AS batch (module, version),
+				LATERAL (SELECT `+stateOfEvents+` FROM events e WHERE e.module = batch.module AND e.version = batch.version) s
+		)`+applyState, modules, versions)
+	return err
+}

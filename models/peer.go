@@ -1,0 +1,164 @@
+package models
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/gobuffalo/pop/v6"
+)
+
+// States of a peer.
+const (
+	PeerActive  = "active"
+	PeerPaused  = "paused"
+	PeerRemoved = "removed"
+)
+
+// Peer is another deployment that this one pushes to and pulls from.
+type Peer struct {
+	Name         string `db:"name"`
+	URL          string `db:"url"`
+	Key          string `db:"key"` // verifier key, pinned when the peer was added
+	State        string `db:"state"`
+	PullPosition int64  `db:"pull_position"` // the pull pointer
+	Head         int64  `db:"head"`          // of its log, as last seen
+
+	LastPullAt         *time.Time `db:"last_pull_at"`
+	LastPushSentAt     *time.Time `db:"last_push_sent_at"`
+	LastPushReceivedAt *time.Time `db:"last_push_received_at"`
+	LastError          string     `db:"last_error"`
+	LastErrorAt        *time.Time `db:"last_error_at"`
+}
+
+// Lag is the number of events of the peer's log that are known to exist and have not been taken.
+func (p *Peer) Lag() int64 { return max(0, p.Head-p.PullPosition) }
+
+const peerColumns = `name, url, key, state, pull_position, head, last_pull_at, last_push_sent_at, last_push_received_at, last_error, last_error_at`
+
+// Peers returns the peers that are not removed, by name.
+func Peers(tx *pop.Connection) ([]Peer, error) {
+	var peers []Peer
+	err := all(tx, &peers, "list peers", `SELECT `+peerColumns+` FROM peers WHERE state <> 'removed' ORDER BY name`)
+	return peers, err
+}
+
+// ActivePeers returns the peers to speak to, by name.
+func ActivePeers(tx *pop.Connection) ([]Peer, error) {
+	var peers []Peer
+	err := all(tx, &peers, "list active peers", `SELECT `+peerColumns+` FROM peers WHERE state = 'active' ORDER BY name`)
+	return peers, err
+}
+
+// FindPeer returns a peer by name, a removed one too, or ErrNotFound.
+func FindPeer(tx *pop.Connection, name string) (*Peer, error) {
+	var p Peer
+	if err := one(tx, &p, "read peer "+name, `SELECT `+peerColumns+` FROM peers WHERE name = ?`, name); err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
+// FindPeerByKeyID returns the peer whose key has an id ("name+hash", the first two parts of a verifier key), a removed one too, or
+// ErrNotFound.
+func FindPeerByKeyID(tx *pop.Connection, keyID string) (*Peer, error) {
+	var p Peer
+	err := one(tx, &p, "find the peer with key "+keyID, `SELECT `+peerColumns+` FROM peers
+		WHERE starts_with(key, ? || '+') AND name = split_part(?, '+', 1)`, keyID, keyID)
+	if err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
+// SavePeer adds a peer, or changes the URL and key of one, and makes it active. The pull pointer of a peer that is known under
+// the same key stays; under another key it is another log, to be taken from the start.
+func SavePeer(tx *pop.Connection, name, url, key string) error {
+	_, err := exec(tx, "save peer "+name, `
+		INSERT INTO peers AS p (name, url, key) VALUES (?, ?, ?)
+		ON CONFLICT (name) DO UPDATE SET url = excluded.url, key = excluded.key,
+			state = CASE WHEN p.state = 'removed' THEN 'active' ELSE p.state END,
+			pull_position = CASE WHEN p.key = excluded.key THEN p.pull_position ELSE 0 END,
+			head = CASE WHEN p.key = excluded.key THEN p.head ELSE 0 END,
+			pull_due_at = now(), last_error = '', last_error_at = NULL`, name, url, key)
+	return err
+}
+
+// SetPeerState pauses, resumes or removes a peer; ErrNotFound when there is none of that name, or it was removed.
+func SetPeerState(tx *pop.Connection, name, state string) error {
+	n, err := exec(tx, fmt.Sprintf("make peer %s %s", name, state), `
+		UPDATE peers SET state = ?, pull_due_at = now() WHERE name = ? AND state <> 'removed'`, state, name)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("peer %s: %w", name, ErrNotFound)
+	}
+	return err
+}
+
+// MovePullPointer moves the pull pointer of a peer by compare-and-set: it reports false, and changes nothing, when the pointer
+// is not at from or the peer is not active. It belongs into the transaction that merges the events from+1 … to; nothing else moves a pointer forward.
+func MovePullPointer(tx *pop.Connection, name string, from, to, head int64) (bool, error) {
+	n, err := exec(tx, fmt.Sprintf("move the pull pointer of %s from %d to %d", name, from, to), `
+		UPDATE peers SET pull_position = ?, head = greatest(?::bigint, ?::bigint), last_pull_at = now(), last_error = '', last_error_at = NULL
+		WHERE name = ? AND pull_position = ? AND state = 'active'`, to, head, to, name, from)
+	return n == 1, err
+}
+
+// RewindPullPointer sets the pull pointer of a peer back, to take its log again from a position on.
+func RewindPullPointer(tx *pop.Connection, name string, position int64) error {
+	n, err := exec(tx, fmt.Sprintf("set the pull pointer of %s back to %d", name, position), `
+		UPDATE peers SET pull_position = ?, pull_due_at = now() WHERE name = ? AND state <> 'removed' AND pull_position >= ?`,
+		position, name, position)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("set the pull pointer of %s back to %d: no such peer, or its pointer is not that far", name, position)
+	}
+	return err
+}
+
+// TakeDuePulls returns the active peers whose pull is due and makes each due again after the interval. Of several processes
+// that tick at once only one gets a peer.
+func TakeDuePulls(tx *pop.Connection, interval time.Duration) ([]string, error) {
+	var rows []struct {
+		Name string `db:"name"`
+	}
+	err := all(tx, &rows, "look for pulls that are due", `
+		UPDATE peers p SET pull_due_at = now() + make_interval(secs => ?)
+		FROM (SELECT name FROM peers WHERE state = 'active' AND pull_due_at <= now() FOR UPDATE SKIP LOCKED) due
+		WHERE p.name = due.name RETURNING p.name`, interval.Seconds())
+	names := make([]string, len(rows))
+	for i, r := range rows {
+		names[i] = r.Name
+	}
+	return names, err
+}
+
+// RecordPeerError keeps what last went wrong with a peer.
+func RecordPeerError(tx *pop.Connection, name, message string) error {
+	_, err := exec(tx, "record an error of peer "+name,
+		`UPDATE peers SET last_error = ?, last_error_at = now() WHERE name = ?`, message, name)
+	return err
+}
+
+// RecordPushSent notes that a peer has acknowledged a push.
+func RecordPushSent(tx *pop.Connection, name string) error {
+	_, err := exec(tx, "record a push to "+name, `UPDATE peers SET last_push_sent_at = now() WHERE name = ?`, name)
+	return err
+}
+
+// RecordPushReceived notes that a push of a peer was acknowledged.
+func RecordPushReceived(tx *pop.Connection, name string) error {
+	_, err := exec(tx, "record a push from "+name, `UPDATE peers SET last_push_received_at = now() WHERE name = ?`, name)
+	return err
+}
+
+// UseNonce records a nonce until it expires and reports whether it was new. Within one transaction with what the request
+// causes, a replay can cause nothing.
+func UseNonce(tx *pop.Connection, keyID, nonce string, expires time.Time) (bool, error) {
+	n, err := exec(tx, "record a nonce of "+keyID, `
+		INSERT INTO nonces (key_id, nonce, expires_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, keyID, nonce, expires.UTC())
+	return n == 1, err
+}
+
+// ForgetNonces removes the nonces whose signatures would be refused as expired anyway.
+func ForgetNonces(tx *pop.Connection) error {
+	_, err := exec(tx, "forget expired nonces", `DELETE FROM nonces WHERE expires_at < now()`)
+	return err
+}

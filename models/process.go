@@ -1,0 +1,37 @@
+package models
+
+import (
+	"time"
+
+	"github.com/gobuffalo/pop/v6"
+)
+
+// Beat tells the others that a process lives.
+func Beat(tx *pop.Connection, id, role, host string) error {
+	_, err := exec(tx, "record that this process lives", `
+		INSERT INTO processes (id, role, host) VALUES (?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET seen_at = now()`, id, role, host)
+	return err
+}
+
+// EndProcess takes a process that stops in order off the list.
+func EndProcess(tx *pop.Connection, id string) error {
+	_, err := exec(tx, "record that this process ends", `DELETE FROM processes WHERE id = ?`, id)
+	return err
+}
+
+// RescueJobs makes the running jobs of dead processes available again and returns how many there were. A process counts as
+// dead when it has not been seen for the length of patience. The attempt that died stays counted.
+func RescueJobs(tx *pop.Connection, patience time.Duration) (int, error) {
+	n, err := exec(tx, "rescue the jobs of dead processes", `
+		UPDATE river_job j SET state = 'available', scheduled_at = now()
+		WHERE j.state = 'running' AND NOT EXISTS (
+			SELECT 1 FROM processes p
+			WHERE p.id = j.attempted_by[array_upper(j.attempted_by, 1)] AND p.seen_at > now() - make_interval(secs => ?))`,
+		patience.Seconds())
+	if err != nil {
+		return n, err
+	}
+	_, err = exec(tx, "forget dead processes", `DELETE FROM processes WHERE seen_at < now() - interval '1 day'`)
+	return n, err
+}

@@ -1,0 +1,69 @@
+package models
+
+import (
+	"errors"
+	"time"
+
+	"github.com/gobuffalo/pop/v6"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// UpstreamList is what upstream has said of a module.
+type UpstreamList struct {
+	Versions   []string   // every version it has ever listed
+	Found      bool       // it has known the module at least once
+	Latest     string     // its answer to latest, for modules without tagged versions
+	AnsweredAt *time.Time // when it last answered at all
+	Error      string     // why it did not answer when last asked
+}
+
+// FindUpstreamList returns what upstream last said of a module, or ErrNotFound when it was never asked.
+func FindUpstreamList(tx *pop.Connection, module string) (*UpstreamList, error) {
+	var row struct {
+		Versions   pgtype.FlatArray[string] `db:"versions"`
+		Found      bool                     `db:"found"`
+		Latest     string                   `db:"latest"`
+		AnsweredAt *time.Time               `db:"answered_at"`
+		Error      string                   `db:"error"`
+	}
+	err := one(tx, &row, "read upstream's list of "+module,
+		`SELECT versions, found, latest, answered_at, error FROM upstream_lists WHERE module = ?`, module)
+	if err != nil {
+		return nil, err
+	}
+	return &UpstreamList{Versions: row.Versions, Found: row.Found, Latest: row.Latest, AnsweredAt: row.AnsweredAt, Error: row.Error}, nil
+}
+
+// TakeUpstreamList reports whether the caller is the one to ask upstream for the list of a module now: nobody has within ttl.
+func TakeUpstreamList(tx *pop.Connection, module string, ttl time.Duration) (bool, error) {
+	var row struct {
+		Module string `db:"module"`
+	}
+	err := one(tx, &row, "take the list of "+module, `
+		INSERT INTO upstream_lists AS l (module, asked_at) VALUES (?, now())
+		ON CONFLICT (module) DO UPDATE SET asked_at = now(), error = '' WHERE l.asked_at <= now() - make_interval(secs => ?)
+		RETURNING module`, module, ttl.Seconds())
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// SaveUpstreamList adds an answer of upstream to what it said before: versions are never forgotten, and a module once found
+// stays found.
+func SaveUpstreamList(tx *pop.Connection, module string, versions []string, found bool, latest string) error {
+	_, err := exec(tx, "keep upstream's list of "+module, `
+		UPDATE upstream_lists l SET
+			versions = ARRAY(SELECT unnest(l.versions) UNION SELECT unnest(?::text[])),
+			found = l.found OR ?,
+			latest = CASE WHEN ? <> '' THEN ? ELSE l.latest END,
+			answered_at = now()
+		WHERE module = ?`, versions, found, latest, latest, module)
+	return err
+}
+
+// FailUpstreamList keeps why upstream could not be asked about a module; what it said before stays.
+func FailUpstreamList(tx *pop.Connection, module, reason string) error {
+	_, err := exec(tx, "keep why upstream did not list "+module, `UPDATE upstream_lists SET error = ? WHERE module = ?`, reason, module)
+	return err
+}

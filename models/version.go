@@ -1,0 +1,132 @@
+package models
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/gobuffalo/pop/v6"
+)
+
+// Version is a module version as this deployment knows it: its state, which follows from its events, where its zip is, and
+// the add that is served for it. The fields from Origin on are those of that add, zero while there is none.
+type Version struct {
+	Module  string `db:"module"`
+	Version string `db:"version"`
+
+	AddPosition int64 `db:"add_position"` // 0 while only a deprecate or delete is known
+	Deprecated  bool  `db:"deprecated"`
+	Deleted     bool  `db:"deleted"`
+	Conflict    bool  `db:"conflict"`
+	Pinned      bool  `db:"pinned"`
+	Held        bool  `db:"held"`
+
+	FetchAttempts int        `db:"fetch_attempts"`
+	FetchDueAt    *time.Time `db:"fetch_due_at"`
+	FetchError    string     `db:"fetch_error"`
+	FetchErrorAt  *time.Time `db:"fetch_error_at"`
+	// FetchLeasedUntil is set while somebody downloads the zip.
+	FetchLeasedUntil *time.Time `db:"fetch_leased_until"`
+
+	Origin    string    `db:"origin"`
+	Time      time.Time `db:"time"`
+	ZipHash   string    `db:"zip_hash"`
+	ZipSHA256 string    `db:"zip_sha256"`
+	ZipSize   int64     `db:"zip_size"` // bytes
+	ModHash   string    `db:"mod_hash"`
+	Info      string    `db:"info"`
+	Mod       string    `db:"mod"`
+}
+
+// Known reports whether there is an add to serve.
+func (v *Version) Known() bool { return v.AddPosition != 0 && !v.Deleted }
+
+// State is the state as one word: live, deprecated or deleted.
+func (v *Version) State() string {
+	switch {
+	case v.Deleted:
+		return "deleted"
+	case v.Deprecated:
+		return "deprecated"
+	}
+	return "live"
+}
+
+const versionColumns = `v.module, v.version, coalesce(v.add_position, 0) AS add_position,
+	v.deprecated, v.deleted, v.conflict, v.pinned, v.held,
+	v.fetch_attempts, v.fetch_due_at, v.fetch_error, v.fetch_error_at, v.fetch_leased_until,
+	coalesce(e.origin, '') AS origin, coalesce(e.time, 'epoch') AS time, coalesce(e.zip_hash, '') AS zip_hash,
+	coalesce(e.zip_sha256, '') AS zip_sha256, coalesce(e.zip_size, 0) AS zip_size, coalesce(e.mod_hash, '') AS mod_hash`
+
+const versionFiles = `, coalesce(e.info, '') AS info, coalesce(e.mod, '') AS mod`
+
+const fromVersions = ` FROM versions v LEFT JOIN events e ON e.position = v.add_position `
+
+// FindVersion returns one version with its .info and .mod, or ErrNotFound when no event speaks of it.
+func FindVersion(tx *pop.Connection, module, version string) (*Version, error) {
+	var v Version
+	err := one(tx, &v, fmt.Sprintf("read %s@%s", module, version), `SELECT `+versionColumns+versionFiles+fromVersions+`
+		WHERE v.module = ? AND v.version = ?`, module, version)
+	if err != nil {
+		return nil, err
+	}
+	return &v, nil
+}
+
+// Pin makes the add at a position the one that this version serves for good. It reports false, and changes nothing, when the
+// version serves another add by now or is deleted: the caller reads it again.
+func Pin(tx *pop.Connection, module, version string, addPosition int64) (bool, error) {
+	n, err := exec(tx, fmt.Sprintf("pin %s@%s", module, version), `
+		UPDATE versions SET pinned = true WHERE module = ? AND version = ? AND add_position = ? AND NOT deleted`,
+		module, version, addPosition)
+	return n == 1, err
+}
+
+// ModuleVersion is one line of what the log knows of a module.
+type ModuleVersion struct {
+	Version    string `db:"version"`
+	Deprecated bool   `db:"deprecated"`
+	Deleted    bool   `db:"deleted"`
+	Added      bool   `db:"added"`
+}
+
+// ModuleVersions returns every version of a module that an event speaks of, in no order.
+func ModuleVersions(tx *pop.Connection, module string) ([]ModuleVersion, error) {
+	var rows []ModuleVersion
+	err := all(tx, &rows, "list the versions of "+module, `
+		SELECT version, deprecated, deleted, add_position IS NOT NULL AS added FROM versions WHERE module = ?`, module)
+	return rows, err
+}
+
+// LatestVersions returns a page of versions for people to read, without .info and .mod: in order of module and version, after
+// the given ones, those of modules that begin with prefix.
+func LatestVersions(tx *pop.Connection, prefix, afterModule, afterVersion string, limit int) ([]Version, error) {
+	var rows []Version
+	err := all(tx, &rows, "list versions", `SELECT `+versionColumns+fromVersions+`
+		WHERE starts_with(v.module, ?) AND (v.module, v.version) > (?, ?) ORDER BY v.module, v.version LIMIT ?`,
+		prefix, afterModule, afterVersion, limit)
+	return rows, err
+}
+
+// VersionCounts are the numbers of versions by where they are.
+type VersionCounts struct {
+	Held       int64 `db:"held" json:"held"`
+	Remote     int64 `db:"remote" json:"remote"`
+	Failed     int64 `db:"failed" json:"failed"`
+	Deprecated int64 `db:"deprecated" json:"deprecated"`
+	Deleted    int64 `db:"deleted" json:"deleted"`
+	Conflicts  int64 `db:"conflicts" json:"-"`
+}
+
+// CountVersions counts all versions. Failed ones are remote ones whose last fetch did not succeed.
+func CountVersions(tx *pop.Connection) (*VersionCounts, error) {
+	var c VersionCounts
+	err := one(tx, &c, "count versions", `
+		SELECT count(*) FILTER (WHERE held AND NOT deleted) AS held,
+			count(*) FILTER (WHERE NOT held AND NOT deleted AND add_position IS NOT NULL) AS remote,
+			count(*) FILTER (WHERE NOT held AND NOT deleted AND fetch_error <> '') AS failed,
+			count(*) FILTER (WHERE deprecated AND NOT deleted) AS deprecated,
+			count(*) FILTER (WHERE deleted) AS deleted,
+			count(*) FILTER (WHERE conflict) AS conflicts
+		FROM versions`)
+	return &c, err
+}

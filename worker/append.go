@@ -1,0 +1,149 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/gobuffalo/pop/v6"
+
+	"olympus/internal/protocol"
+	"olympus/models"
+)
+
+// maxGroup bounds the events that share a commit, so that a flood does not hold the head of the log for long.
+const maxGroup = 1000
+
+// appendTimeout bounds one appending transaction. It is short: nothing in it waits for anything but Postgres.
+const appendTimeout = 30 * time.Second
+
+// appendition is a batch of events that somebody waits to have in the log.
+type appendition struct {
+	events []protocol.Event
+	own    bool // originated here: to be pushed
+	// also runs in the same transaction, after the merge.
+	also func(tx *pop.Connection) error
+	done chan error
+}
+
+// appender lets concurrent appends of one process share commits. The cost of an append is nearly all in the commit, and the
+// locked head lets only one run at a time, so whatever arrives during a commit goes into the next one together.
+type appender struct {
+	d       *Deployment
+	mu      sync.Mutex
+	waiting []*appendition
+	running bool
+}
+
+func newAppender(d *Deployment) *appender { return &appender{d: d} }
+
+// Append merges events into the log, together with whatever also does in the same transaction, and returns once that is durable or
+// has failed; it takes no context, for a caller that went away early would not know which. Own events are queued to be pushed to
+// every active peer.
+func (d *Deployment) Append(own bool, events []protocol.Event, also func(tx *pop.Connection) error) error {
+	a := &appendition{events: events, own: own, also: also, done: make(chan error, 1)}
+	d.appends.submit(a)
+	return <-a.done
+}
+
+func (q *appender) submit(a *appendition) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = append(q.waiting, a)
+	if !q.running {
+		q.running = true
+		go q.run()
+	}
+}
+
+// run commits groups until nobody waits.
+func (q *appender) run() {
+	for {
+		group := q.next()
+		if group == nil {
+			return
+		}
+		err := q.commit(group)
+		if err != nil && len(group) > 1 {
+			// One of them may have spoilt it for all: each gets a transaction of its own.
+			for _, a := range group {
+				a.done <- q.commit([]*appendition{a})
+			}
+			continue
+		}
+		for _, a := range group {
+			a.done <- err
+		}
+	}
+}
+
+// next takes the next group; nil, and the runner is to end, when nobody waits.
+func (q *appender) next() []*appendition {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) == 0 {
+		q.running = false
+		return nil
+	}
+	n, events := 0, 0
+	for n < len(q.waiting) && (n == 0 || events+len(q.waiting[n].events) <= maxGroup) {
+		events += len(q.waiting[n].events)
+		n++
+	}
+	group := q.waiting[:n:n]
+	q.waiting = q.waiting[n:]
+	return group
+}
+
+func (q *appender) commit(group []*appendition) error {
+	ctx, cancel := context.WithTimeout(context.Background(), appendTimeout)
+	defer cancel()
+	var events []protocol.Event
+	own := false
+	for _, a := range group {
+		events = append(events, a.events...)
+		own = own || a.own
+	}
+	return q.d.transaction(ctx, func(tx *pop.Connection) error {
+		merged, err := q.d.merge(tx, events)
+		if err != nil {
+			return err
+		}
+		for _, a := range group {
+			if a.also == nil {
+				continue
+			}
+			if err := a.also(tx); err != nil {
+				return err
+			}
+		}
+		if own {
+			return q.d.enqueuePushes(tx, merged.Appended)
+		}
+		return nil
+	})
+}
+
+// merge merges events and queues what follows from them: downloads of new zips, removal of the zips of deleted versions.
+func (d *Deployment) merge(tx *pop.Connection, events []protocol.Event) (*models.Merged, error) {
+	merged, err := models.Merge(tx, events)
+	if err != nil {
+		return nil, fmt.Errorf("merge %d events: %w", len(events), err)
+	}
+	added := false
+	for i := range merged.Appended {
+		switch e := &merged.Appended[i]; e.Kind {
+		case protocol.KindAdd:
+			added = true
+		case protocol.KindDelete:
+			if err := d.enqueueRemove(tx, e.Module, e.Version); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if added {
+		return merged, d.wakeFetch(tx)
+	}
+	return merged, nil
+}

@@ -1,0 +1,79 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"olympus/internal/peer"
+	"olympus/internal/protocol"
+	"olympus/models"
+)
+
+// askTimeout bounds how long a miss waits for what peers know: a client is waiting, and upstream comes next.
+const askTimeout = 2 * time.Second
+
+// askPeers asks every active peer for a version and merges what they know, as if it had been pulled: origins stay as they are, nothing
+// is pushed, no pull pointer moves. It reports whether the version is known or deleted now. A peer never fills in turn.
+func (d *Deployment) askPeers(ctx context.Context, path, version string) (bool, error) {
+	peers, err := models.ActivePeers(d.db(ctx))
+	if err != nil || len(peers) == 0 {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	var (
+		mu     sync.Mutex
+		wg     sync.WaitGroup
+		events []protocol.Event
+	)
+	for _, p := range peers {
+		if d.fetches.isDown(p.Name) {
+			continue
+		}
+		wg.Go(func() {
+			logged, _, err := d.Peers.Module(ctx, target(&p), path, version)
+			if err != nil {
+				if !errors.Is(err, peer.ErrNotFound) {
+					d.fetches.noteDown(p.Name)
+					d.Log.Info("a peer could not be asked for a version", "peer", p.Name, "module", path, "version", version, "error", err)
+				}
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for i := range logged {
+				events = append(events, logged[i].Event)
+			}
+		})
+	}
+	wg.Wait()
+	if len(events) == 0 {
+		return false, nil
+	}
+	if err := d.Append(false, events, nil); err != nil {
+		return false, err
+	}
+	for _, e := range events {
+		if e.Kind != protocol.KindDeprecate {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// downFor is how long a peer that could not be asked is left alone by misses: each would wait for its time-out.
+const downFor = 10 * time.Second
+
+func (f *fetches) noteDown(peer string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.down[peer] = time.Now().Add(downFor)
+}
+
+func (f *fetches) isDown(peer string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Now().Before(f.down[peer])
+}

@@ -1,0 +1,138 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+
+	"github.com/gobuffalo/pop/v6"
+	"golang.org/x/mod/module"
+
+	"olympus/internal/blob"
+	"olympus/internal/modzip"
+	"olympus/internal/peer"
+	"olympus/internal/protocol"
+	"olympus/models"
+)
+
+var (
+	// errNothingToFetch: the version is held or deleted by now.
+	errNothingToFetch = errors.New("nothing to fetch")
+	// errNoPlace: every peer that could be asked is serving as many downloads of ours as it may.
+	errNoPlace = errors.New("all places for downloads are taken")
+)
+
+// fetchVersion downloads the zip of a remote version from whoever has it, verifies and stores it, and repoints the version to our own
+// store. With several adds in conflict and none of them pinned, the first whose bytes can be had is held.
+func (d *Deployment) fetchVersion(ctx context.Context, path, version string) error {
+	adds, err := models.Candidates(d.db(ctx), path, version)
+	if err != nil {
+		return err
+	}
+	if len(adds) == 0 {
+		return errNothingToFetch
+	}
+	peers, err := models.ActivePeers(d.db(ctx))
+	if err != nil {
+		return err
+	}
+	var failures []error
+	for i := range adds {
+		err := d.fetchAdd(ctx, &adds[i], peers)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		failures = append(failures, err)
+	}
+	return errors.Join(failures...)
+}
+
+// fetchAdd tries every source of the zip of one add: the deployment it originated at first, then the other peers in any order, then
+// upstream.
+func (d *Deployment) fetchAdd(ctx context.Context, add *protocol.Logged, peers []models.Peer) error {
+	var failures []error
+	busy := false
+	for _, p := range originFirst(peers, add.Origin) {
+		if !d.fetches.enter(p.Name) {
+			busy = true
+			continue
+		}
+		err := d.download(ctx, add, func(f *os.File) error {
+			return d.Peers.Zip(ctx, target(p), add.Module, add.Version, add.ZipSHA256, min(add.ZipSize, d.MaxZip), f)
+		})
+		d.fetches.leave(p.Name)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if errors.Is(err, peer.ErrNotFound) || errors.Is(err, peer.ErrOtherBytes) {
+			err = fmt.Errorf("%s does not hold it", p.Name)
+		} else {
+			err = fmt.Errorf("from %s: %w", p.Name, err)
+		}
+		failures = append(failures, err)
+	}
+	if busy {
+		return errNoPlace // one of them may well have it: ask upstream only when none has
+	}
+	err := d.download(ctx, add, func(f *os.File) error {
+		return d.Upstream.Zip(ctx, nil, add.Module, add.Version, f)
+	})
+	if err == nil {
+		return nil
+	}
+	return errors.Join(append(failures, fmt.Errorf("from upstream: %w", err))...)
+}
+
+// originFirst returns the peers in any order, but the one where an event originated at first.
+func originFirst(peers []models.Peer, origin string) []*models.Peer {
+	order := make([]*models.Peer, 0, len(peers))
+	for _, i := range rand.Perm(len(peers)) {
+		order = append(order, &peers[i])
+		if last := len(order) - 1; peers[i].Name == origin {
+			order[0], order[last] = order[last], order[0]
+		}
+	}
+	return order
+}
+
+// download stages a zip, verifies it against the add, stores it and repoints the version.
+func (d *Deployment) download(ctx context.Context, add *protocol.Logged, get func(*os.File) error) error {
+	if add.ZipSize > d.MaxZip {
+		return fmt.Errorf("its zip has %d bytes, more than the %d accepted here", add.ZipSize, d.MaxZip)
+	}
+	f, err := d.Store.Temp()
+	if err != nil {
+		return err
+	}
+	defer blob.Discard(f)
+	if err := get(f); err != nil {
+		return err
+	}
+	mv := module.Version{Path: add.Module, Version: add.Version}
+	want := modzip.Want{H1: add.ZipHash, SHA256: add.ZipSHA256, Size: add.ZipSize, ModHash: add.ModHash}
+	if err := modzip.Verify(mv, f.Name(), want, d.MaxZip); err != nil {
+		return err
+	}
+	if err := d.Store.Put(ctx, add.ZipSHA256, f, add.ZipSize); err != nil {
+		return err
+	}
+	return d.hold(ctx, add)
+}
+
+// hold records that the zip of an add is in our store. If the version may not hold it any more, the blob goes again.
+func (d *Deployment) hold(ctx context.Context, add *protocol.Logged) error {
+	held := false
+	err := d.transaction(ctx, func(tx *pop.Connection) (err error) {
+		held, err = models.MarkHeld(tx, add.Module, add.Version, add.Position)
+		return err
+	})
+	if err != nil || held {
+		return err
+	}
+	if err := d.Store.Delete(ctx, add.ZipSHA256); err != nil {
+		return err
+	}
+	return errNothingToFetch
+}

@@ -1,0 +1,342 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/mod/module"
+
+	"github.com/gobuffalo/pop/v6"
+	"github.com/riverqueue/river"
+
+	"olympus/internal/blob"
+	"olympus/internal/modzip"
+	"olympus/internal/protocol"
+	"olympus/internal/upstream"
+	"olympus/models"
+)
+
+const (
+	// concurrentFills bounds the versions that one process fills at a time, waitingFills those that wait for a place besides.
+	concurrentFills = 32
+	waitingFills    = 2000
+
+	// fillTimeout bounds one fill, the largest zip over a slow line included.
+	fillTimeout = 15 * time.Minute
+
+	// unknownFor is how long a version that nobody knows is not asked for again, unless lists are to be fresher than that.
+	unknownFor     = 30 * time.Second
+	unknownEntries = 50_000
+
+	fillBackoff    = 2 * time.Second
+	fillBackoffMax = time.Hour
+)
+
+var (
+	// ErrOverloaded: too many misses wait to be filled. The client may come again later.
+	ErrOverloaded = errors.New("too many modules are being filled")
+	// ErrDeleted: a tombstone bars the version, and upstream is not asked.
+	ErrDeleted = errors.New("deleted here")
+)
+
+// fillArgs name a fill that its process left unfinished.
+type fillArgs struct {
+	Module  string `json:"module" river:"unique"`
+	Version string `json:"version" river:"unique"`
+}
+
+func (fillArgs) Kind() string { return "fill" }
+
+func (d *Deployment) registerFill() error {
+	return register(d.Queue, d.fillAbandoned, nil)
+}
+
+// fillAbandoned finishes a fill whose process died after .info and .mod had been recorded: they may have been answered, so the version
+// must come into the log. It is safe to run twice: only one process at a time can claim a fill.
+func (d *Deployment) fillAbandoned(ctx context.Context, job *river.Job[fillArgs]) error {
+	return d.Fill(job.Args.Module, job.Args.Version).Wait(ctx)
+}
+
+// enqueueFills queues the fills that nobody is at.
+func (d *Deployment) enqueueFills(tx *pop.Connection) error {
+	abandoned, err := models.AbandonedFills(tx, patience, 100)
+	if err != nil {
+		return err
+	}
+	var jobs []river.InsertManyParams
+	for _, f := range abandoned {
+		if !f.Recorded() {
+			// Nobody was answered anything: whoever still wants it asks again.
+			if err := models.EndFill(tx, f.Module, f.Version); err != nil {
+				return err
+			}
+			continue
+		}
+		jobs = append(jobs, river.InsertManyParams{
+			Args:       fillArgs{f.Module, f.Version},
+			InsertOpts: &river.InsertOpts{MaxAttempts: 1, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: stillPulling}},
+		})
+	}
+	return d.Queue.enqueue(tx, jobs...)
+}
+
+// fills are the fills of this process, and what it remembers as unknown.
+type fills struct {
+	mu      sync.Mutex
+	calls   map[moduleVersion]*Filling
+	places  chan struct{}
+	unknown *lru.Cache[moduleVersion, unknown]
+}
+
+type unknown struct {
+	until time.Time
+	err   error
+}
+
+func newFills() *fills {
+	cache, _ := lru.New[moduleVersion, unknown](unknownEntries) // fails only for sizes below 1
+	return &fills{calls: make(map[moduleVersion]*Filling), places: make(chan struct{}, concurrentFills), unknown: cache}
+}
+
+// Filling is a miss being filled, shared by all requests of this process that want the version.
+type Filling struct {
+	recorded  chan struct{} // closed once info and mod are durable, or the fill has failed
+	done      chan struct{} // closed once the version is in the log and held, or the fill has failed
+	info, mod string
+	err       error // why there are no info and mod
+	zipErr    error // why there is no zip
+}
+
+// Files waits until .info and .mod are durably recorded and returns them. They are what the log will hold.
+func (f *Filling) Files(ctx context.Context) (info, mod string, err error) {
+	select {
+	case <-f.recorded:
+		return f.info, f.mod, f.err
+	case <-ctx.Done():
+		return "", "", ctx.Err()
+	}
+}
+
+// Wait waits until the version is in the log and its zip is held.
+func (f *Filling) Wait(ctx context.Context) error {
+	select {
+	case <-f.done:
+		return f.zipErr
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// ForgetAllUnknown forgets every version that was unknown.
+func (d *Deployment) ForgetAllUnknown() { d.fills.unknown.Purge() }
+
+// ForgetUnknown forgets that a version was unknown: an event spoke of it.
+func (d *Deployment) ForgetUnknown(path, version string) {
+	d.fills.unknown.Remove(moduleVersion{path, version})
+}
+
+// Fill fetches a version that the log does not know from a peer or from upstream and appends it to the log. However many clients,
+// files and processes ask, there is one fill of a version at a time in the deployment. It goes on when all who wait have gone.
+func (d *Deployment) Fill(path, version string) *Filling {
+	key := moduleVersion{path, version}
+	d.fills.mu.Lock()
+	defer d.fills.mu.Unlock()
+	if f, ok := d.fills.calls[key]; ok {
+		return f
+	}
+	f := &Filling{recorded: make(chan struct{}), done: make(chan struct{})}
+	fail := func(err error) *Filling {
+		f.err, f.zipErr = err, err
+		close(f.recorded)
+		close(f.done)
+		return f
+	}
+	if u, ok := d.fills.unknown.Get(key); ok && time.Now().Before(u.until) {
+		return fail(u.err)
+	}
+	if len(d.fills.calls) >= concurrentFills+waitingFills {
+		return fail(ErrOverloaded)
+	}
+	d.fills.calls[key] = f
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), fillTimeout)
+		defer cancel()
+		d.fills.places <- struct{}{}
+		err := d.fill(ctx, path, version, f)
+		<-d.fills.places
+		if errors.Is(err, os.ErrNotExist) {
+			d.fills.unknown.Add(key, unknown{time.Now().Add(min(unknownFor, d.ListTTL)), err})
+		}
+		d.fills.mu.Lock()
+		delete(d.fills.calls, key)
+		d.fills.mu.Unlock()
+		f.zipErr = err
+		if !f.isRecorded() {
+			f.err = err
+			close(f.recorded)
+		}
+		close(f.done)
+	}()
+	return f
+}
+
+func (f *Filling) isRecorded() bool {
+	select {
+	case <-f.recorded:
+		return true
+	default:
+		return false
+	}
+}
+
+// answer makes info and mod known to those who wait.
+func (f *Filling) answer(info, mod string) {
+	if !f.isRecorded() {
+		f.info, f.mod = info, mod
+		close(f.recorded)
+	}
+}
+
+// fill claims the fill of a version, or waits for the process that has it.
+func (d *Deployment) fill(ctx context.Context, path, version string, f *Filling) error {
+	poll := time.NewTicker(25 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		claim, claimed, err := models.ClaimFill(d.db(ctx), path, version, d.Process, patience)
+		if err != nil {
+			return err
+		}
+		// Only now: whoever had the claim before us may have finished.
+		v, err := models.FindVersion(d.db(ctx), path, version)
+		if err != nil && !errors.Is(err, models.ErrNotFound) {
+			return err
+		}
+		if err == nil && (v.Deleted || v.Known()) {
+			if claimed {
+				d.record(ctx, func(tx *pop.Connection) error { return models.EndFill(tx, path, version) })
+			}
+			if v.Deleted {
+				return ErrDeleted
+			}
+			f.answer(v.Info, v.Mod)
+			return d.FetchNow(ctx, path, version)
+		}
+		if claimed {
+			return d.fillClaimed(ctx, claim, f)
+		}
+		if other, err := models.FindFill(d.db(ctx), path, version); err == nil && other.Recorded() {
+			f.answer(*other.Info, *other.Mod)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-poll.C:
+		}
+	}
+}
+
+// fillClaimed fills a version that this process alone is at.
+func (d *Deployment) fillClaimed(ctx context.Context, claim *models.Fill, f *Filling) error {
+	path, version := claim.Module, claim.Version
+	var meta *upstream.Metadata
+	err := func() error {
+		if claim.Recorded() {
+			f.answer(*claim.Info, *claim.Mod)
+		} else if found, err := d.askPeers(ctx, path, version); err != nil {
+			return err
+		} else if found {
+			return d.endOnPeers(ctx, path, version, f)
+		} else if meta, err = d.Upstream.Metadata(ctx, path, version); err != nil {
+			return err
+		} else {
+			defer meta.Close()
+			err = models.RecordFill(d.db(ctx), path, version, d.Process, string(meta.Info), string(meta.Mod))
+			if err != nil {
+				return err
+			}
+			f.answer(string(meta.Info), string(meta.Mod))
+		}
+		return d.fillZip(ctx, path, version, meta, f)
+	}()
+	if err != nil {
+		retryIn := backoff(claim.Attempts+1, fillBackoff, fillBackoffMax)
+		d.record(ctx, func(tx *pop.Connection) error {
+			return models.FailFill(tx, path, version, d.Process, err.Error(), retryIn)
+		})
+		if !errors.Is(err, os.ErrNotExist) {
+			d.Log.Warn("could not fill a miss", "module", path, "version", version, "error", err)
+		}
+	}
+	return err
+}
+
+// endOnPeers ends a fill whose version a peer knew: its events are in the log by now, and the zip comes from a peer.
+func (d *Deployment) endOnPeers(ctx context.Context, path, version string, f *Filling) error {
+	if err := models.EndFill(d.db(ctx), path, version); err != nil {
+		return err
+	}
+	v, err := models.FindVersion(d.db(ctx), path, version)
+	if err != nil {
+		return err
+	}
+	if v.Deleted {
+		return ErrDeleted
+	}
+	f.answer(v.Info, v.Mod)
+	return d.FetchNow(ctx, path, version)
+}
+
+// fillZip downloads the zip of a fill, checks it, stores it and appends the event: in this order, because an event of our own promises
+// that we hold the zip.
+func (d *Deployment) fillZip(ctx context.Context, path, version string, meta *upstream.Metadata, f *Filling) error {
+	file, err := d.Store.Temp()
+	if err != nil {
+		return err
+	}
+	defer blob.Discard(file)
+	if err := d.Upstream.Zip(ctx, meta, path, version, file); err != nil {
+		return err
+	}
+	sums, err := modzip.Check(module.Version{Path: path, Version: version}, file.Name(), d.MaxZip)
+	if err != nil {
+		return err
+	}
+	modHash := protocol.ModHash([]byte(f.mod))
+	if sums.ModHash != "" && sums.ModHash != modHash {
+		return fmt.Errorf("the go.mod in the zip of %s@%s has hash %s, its .mod has %s", path, version, sums.ModHash, modHash)
+	}
+	if err := d.Upstream.CheckSum(ctx, path, version, sums.H1); err != nil {
+		return err
+	}
+	event := protocol.Event{
+		Kind: protocol.KindAdd, Module: path, Version: version, Origin: d.Name, Time: time.Now().UTC().Truncate(time.Microsecond),
+		ZipHash: sums.H1, ZipSHA256: sums.SHA256, ZipSize: sums.Size, ModHash: modHash, Info: f.info, Mod: f.mod,
+	}
+	if err := event.Validate(); err != nil {
+		return err
+	}
+	if err := d.Store.Put(ctx, sums.SHA256, file, sums.Size); err != nil {
+		return err
+	}
+	held := false
+	err = d.Append(true, []protocol.Event{event}, func(tx *pop.Connection) (err error) {
+		if err := models.EndFill(tx, path, version); err != nil {
+			return err
+		}
+		held, err = models.HoldAdd(tx, path, version, sums.H1, sums.SHA256)
+		return err
+	})
+	if err != nil || held {
+		return err
+	}
+	// A tombstone came first, or other bytes of this version are what is served here: ours are not wanted.
+	if err := d.Store.Delete(ctx, sums.SHA256); err != nil {
+		return err
+	}
+	return d.FetchNow(ctx, path, version)
+}

@@ -1,0 +1,186 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gobuffalo/pop/v6"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"olympus/internal/protocol"
+	"olympus/models"
+)
+
+// pullArgs name the peer whose log is taken.
+type pullArgs struct {
+	Peer string `json:"peer" river:"unique"`
+}
+
+func (pullArgs) Kind() string { return "pull" }
+
+// longestWait bounds how long a pull waits at the peer for news; it is also the longest that a peer agrees to.
+const longestWait = 30 * time.Second
+
+// stillPulling are the states in which a pull job of a peer stands for a next one.
+var stillPulling = []rivertype.JobState{
+	rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning, rivertype.JobStateRetryable, rivertype.JobStateScheduled,
+}
+
+func (d *Deployment) registerPull() error {
+	return register(d.Queue, d.pull, nil)
+}
+
+// enqueuePulls queues a pull of each peer that has none under way.
+func (d *Deployment) enqueuePulls(tx *pop.Connection, peers []string) error {
+	jobs := make([]river.InsertManyParams, len(peers))
+	for i, name := range peers {
+		jobs[i] = river.InsertManyParams{
+			Args:       pullArgs{Peer: name},
+			InsertOpts: &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: stillPulling}},
+		}
+	}
+	return d.Queue.enqueue(tx, jobs...)
+}
+
+// pull takes the log of a peer from the pull pointer to its head, and then waits there for news until the next tick is due. It is
+// safe to run twice, also at once: of two pulls only one can move the pointer over a page, and the other goes on from there. A
+// failure is recorded with the peer; the next tick tries again.
+func (d *Deployment) pull(ctx context.Context, job *river.Job[pullArgs]) error {
+	wait := d.PullInterval
+	if wait > longestWait {
+		wait = 0 // a tick that rare is wished for: no news in between
+	}
+	if _, err := d.Pull(ctx, job.Args.Peer, wait); err != nil {
+		if ctx.Err() != nil {
+			return err // this process stops: another takes the job
+		}
+		return river.JobCancel(err)
+	}
+	return nil
+}
+
+// Pulled is what a pull brought.
+type Pulled struct {
+	Pulled       int   // events on the pages taken
+	Appended     int   // of them new to our log
+	PullPosition int64 // the pull pointer afterwards
+}
+
+// Pull takes the log of an active peer from the pull pointer to its head, page by page; while wait lasts it stays there for news.
+// Errors are recorded with the peer.
+func (d *Deployment) Pull(ctx context.Context, name string, wait time.Duration) (Pulled, error) {
+	var result Pulled
+	until := time.Now().Add(wait)
+	for {
+		err := d.pullFromPointer(ctx, name, until, &result)
+		if errors.Is(err, errPointerMoved) {
+			continue // another pull of this peer took a page first: go on from where it is now
+		}
+		if err != nil {
+			err = fmt.Errorf("pull from %s: %w", name, err)
+			if ctx.Err() == nil {
+				d.record(ctx, func(tx *pop.Connection) error { return models.RecordPeerError(tx, name, err.Error()) })
+			}
+		}
+		return result, err
+	}
+}
+
+func (d *Deployment) pullFromPointer(ctx context.Context, name string, until time.Time, result *Pulled) error {
+	p, err := models.FindPeer(d.db(ctx), name)
+	if err != nil {
+		return err
+	}
+	result.PullPosition = p.PullPosition
+	if p.State != models.PeerActive {
+		return fmt.Errorf("the peer is %s", p.State)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for page := range d.pages(ctx, p, until) {
+		if page.err != nil {
+			return page.err
+		}
+		if err := d.takePage(ctx, p, page, result); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// page is one page of a peer's log, or why there is none.
+type page struct {
+	after int64
+	*protocol.Page
+	err error
+}
+
+// pages asks for page after page until the head, then waits there for news until the given time, then closes the channel. The next
+// page is asked for while one is being recorded.
+func (d *Deployment) pages(ctx context.Context, p *models.Peer, until time.Time) <-chan page {
+	pages := make(chan page, 1)
+	go func() {
+		defer close(pages)
+		after, patience := p.PullPosition, time.Duration(0)
+		for {
+			asked := time.Now()
+			got, err := d.Peers.EventLog(ctx, target(p), after, d.PageSize, patience)
+			select {
+			case pages <- page{after, got, err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+			atHead := got.Next >= got.Head
+			// A peer that answers an empty page at once does not wait for us: leave it until the next tick.
+			if atHead && len(got.Events) == 0 && patience > 0 && time.Since(asked) < patience/2 {
+				return
+			}
+			after = got.Next
+			patience = 0
+			if atHead {
+				if patience = time.Until(until).Truncate(time.Second); patience <= 0 {
+					return
+				}
+			}
+		}
+	}()
+	return pages
+}
+
+var errPointerMoved = errors.New("the pull pointer was moved by another pull")
+
+// takePage records a page and moves the pull pointer over it, in one transaction.
+func (d *Deployment) takePage(ctx context.Context, p *models.Peer, got page, result *Pulled) error {
+	events := make([]protocol.Event, len(got.Events))
+	for i := range got.Events {
+		events[i] = got.Events[i].Event
+	}
+	appended := 0
+	err := d.transaction(ctx, func(tx *pop.Connection) error {
+		if len(events) > 0 {
+			merged, err := d.merge(tx, events)
+			if err != nil {
+				return err
+			}
+			appended = len(merged.Appended)
+		}
+		moved, err := models.MovePullPointer(tx, p.Name, got.after, got.Next, got.Head)
+		if err == nil && !moved {
+			err = errPointerMoved
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	result.Pulled += len(events)
+	result.Appended += appended
+	result.PullPosition = got.Next
+	return nil
+}

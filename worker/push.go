@@ -1,0 +1,103 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gobuffalo/pop/v6"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"olympus/internal/peer"
+	"olympus/internal/protocol"
+	"olympus/models"
+)
+
+// pushArgs name a range of positions of our own log; what of it originated here is sent to the peer.
+type pushArgs struct {
+	Peer  string `json:"peer"`
+	First int64  `json:"first"`
+	Last  int64  `json:"last"`
+}
+
+func (pushArgs) Kind() string { return "push" }
+
+func (d *Deployment) registerPush() error {
+	return register(d.Queue, d.push, func(job *rivertype.JobRow) time.Time {
+		return time.Now().Add(backoff(job.Attempt, max(d.PushBackoff, time.Millisecond), time.Hour))
+	})
+}
+
+// enqueuePushes queues one push of the appended events for each active peer.
+func (d *Deployment) enqueuePushes(tx *pop.Connection, appended []protocol.Logged) error {
+	if len(appended) == 0 {
+		return nil
+	}
+	peers, err := models.ActivePeers(tx)
+	if err != nil {
+		return err
+	}
+	jobs := make([]river.InsertManyParams, len(peers))
+	for i, p := range peers {
+		jobs[i] = river.InsertManyParams{
+			Args:       pushArgs{Peer: p.Name, First: appended[0].Position, Last: appended[len(appended)-1].Position},
+			InsertOpts: &river.InsertOpts{MaxAttempts: max(1, d.PushAttempts)},
+		}
+	}
+	return d.Queue.enqueue(tx, jobs...)
+}
+
+// push tells a peer of our own new events. It is safe to run twice: the peer leaves out what it knows. When its attempts are used
+// up the job is dropped, and the peer's next pull brings the events.
+func (d *Deployment) push(ctx context.Context, job *river.Job[pushArgs]) error {
+	p, err := models.FindPeer(d.db(ctx), job.Args.Peer)
+	if errors.Is(err, models.ErrNotFound) || err == nil && p.State != models.PeerActive {
+		return river.JobCancel(fmt.Errorf("push to %s: it is no longer an active peer", job.Args.Peer))
+	}
+	if err != nil {
+		return err
+	}
+	events, err := models.OwnEvents(d.db(ctx), d.Name, job.Args.First, job.Args.Last)
+	if err != nil {
+		return err
+	}
+	for _, part := range pushParts(events) {
+		if err := d.Peers.Push(ctx, target(p), part); err != nil {
+			err = fmt.Errorf("push to %s: %w", p.Name, err)
+			d.record(ctx, func(tx *pop.Connection) error { return models.RecordPeerError(tx, p.Name, err.Error()) })
+			return err
+		}
+	}
+	d.record(ctx, func(tx *pop.Connection) error { return models.RecordPushSent(tx, p.Name) })
+	return nil
+}
+
+// pushParts cuts events into pushes that a receiver accepts. An event too large for any push is left to pulling.
+func pushParts(events []protocol.Logged) [][]protocol.Event {
+	var parts [][]protocol.Event
+	var part []protocol.Event
+	size := 0
+	const envelope = 64
+	for i := range events {
+		e := events[i].Event
+		n := len(protocol.AppendEvent(nil, &e)) + 1
+		if n+envelope > protocol.MaxPushBytes {
+			continue
+		}
+		if len(part) == protocol.MaxPushEvents || size+n+envelope > protocol.MaxPushBytes {
+			parts, part, size = append(parts, part), nil, 0
+		}
+		part, size = append(part, e), size+n
+	}
+	if len(part) > 0 {
+		parts = append(parts, part)
+	}
+	return parts
+}
+
+// target is where a peer is spoken to.
+func target(p *models.Peer) peer.Target {
+	return peer.Target{Name: p.Name, URL: p.URL, Key: p.Key}
+}

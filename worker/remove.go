@@ -1,0 +1,48 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/gobuffalo/pop/v6"
+	"github.com/riverqueue/river"
+
+	"olympus/models"
+)
+
+// removeArgs name a deleted version.
+type removeArgs struct {
+	Module  string `json:"module"`
+	Version string `json:"version"`
+}
+
+func (removeArgs) Kind() string { return "remove" }
+
+func (d *Deployment) registerRemove() error {
+	return register(d.Queue, d.remove, nil)
+}
+
+func (d *Deployment) enqueueRemove(tx *pop.Connection, module, version string) error {
+	return d.Queue.enqueue(tx, river.InsertManyParams{Args: removeArgs{module, version}})
+}
+
+// remove takes the zip of a deleted version out of the blob store. It is safe to run twice: removing what is gone is no error, and
+// a tombstone is for ever, so that nothing can have come back in between. The row says held until the blob is really gone.
+func (d *Deployment) remove(ctx context.Context, job *river.Job[removeArgs]) error {
+	module, version := job.Args.Module, job.Args.Version
+	if err := d.transaction(ctx, func(tx *pop.Connection) error { return models.EndFill(tx, module, version) }); err != nil {
+		return err
+	}
+	v, err := models.FindVersion(d.db(ctx), module, version)
+	if errors.Is(err, models.ErrNotFound) || err == nil && (!v.Deleted || !v.Held) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := d.Store.Delete(ctx, v.ZipSHA256); err != nil {
+		return fmt.Errorf("remove the zip of %s@%s: %w", module, version, err)
+	}
+	return models.MarkRemoved(d.db(ctx), module, version)
+}

@@ -1,0 +1,138 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"github.com/gobuffalo/pop/v6"
+
+	"olympus/models"
+)
+
+const (
+	// heartbeat is how often a process says that it lives; patience is how long it may be silent before it counts as dead and what it
+	// had in hand is taken up by others. Both together bound how long work waits after a kill.
+	heartbeat = 3 * time.Second
+	patience  = 12 * time.Second
+
+	// look is how often the clock is looked at for what is due; every look is one or two cheap queries.
+	look = time.Second
+
+	// housekeeping is how often what has expired is removed.
+	housekeeping = time.Minute
+
+	// abandonedTemp is the age at which a staged file belongs to no download any more.
+	abandonedTemp = time.Hour
+)
+
+// Announce makes this process known before it takes any work: what it took could not be told from a dead process's otherwise.
+func (d *Deployment) Announce(ctx context.Context) error {
+	return models.Beat(d.db(ctx), d.Process, d.Role, hostOf(d.Process))
+}
+
+// Retire takes this process off the list: what it may have left is taken up at once.
+func (d *Deployment) Retire(ctx context.Context) error {
+	return models.EndProcess(d.db(ctx), d.Process)
+}
+
+func hostOf(process string) string {
+	for i := len(process) - 1; i >= 0; i-- {
+		if process[i] == '-' {
+			return process[:i]
+		}
+	}
+	return process
+}
+
+// Tick runs until ctx ends. Every process says that it lives; those that work jobs also queue what has come due, so that it takes no
+// leader: several may find the same thing due, and only one of them gets it.
+func (d *Deployment) Tick(ctx context.Context) {
+	works := d.Role != "web"
+	go d.every(ctx, heartbeat, "say that this process lives", func(ctx context.Context) error {
+		return models.Beat(d.db(ctx), d.Process, d.Role, hostOf(d.Process))
+	})
+	if !works {
+		<-ctx.Done()
+		return
+	}
+	go d.every(ctx, heartbeat, "take up the work of dead processes", d.rescue)
+	go d.every(ctx, housekeeping, "remove what has expired", d.houseKeep)
+	d.every(ctx, look, "queue what is due", d.queueDue)
+}
+
+// every calls f at once and then at each interval until ctx ends. A failure is logged; the next interval tries again.
+func (d *Deployment) every(ctx context.Context, interval time.Duration, what string, f func(context.Context) error) {
+	ticks := time.NewTicker(interval)
+	defer ticks.Stop()
+	for {
+		bounded, cancel := context.WithTimeout(ctx, 30*time.Second)
+		err := f(bounded)
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			d.Log.Error("could not "+what, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+		}
+	}
+}
+
+// queueDue queues the pulls whose tick has come, and fetch when a version has come due.
+func (d *Deployment) queueDue(ctx context.Context) error {
+	if d.PullInterval > 0 {
+		err := d.transaction(ctx, func(tx *pop.Connection) error {
+			peers, err := models.TakeDuePulls(tx, d.PullInterval)
+			if err != nil || len(peers) == 0 {
+				return err
+			}
+			return d.enqueuePulls(tx, peers)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if d.FetchLazy {
+		return nil
+	}
+	due, _, err := models.FetchDue(d.db(ctx))
+	if err != nil || !due {
+		return err
+	}
+	return d.transaction(ctx, d.wakeFetch)
+}
+
+// rescue takes up the jobs and fills of processes that have died.
+func (d *Deployment) rescue(ctx context.Context) error {
+	n, err := models.RescueJobs(d.db(ctx), patience)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		d.Log.Warn("took up the jobs of a process that died", "jobs", n)
+	}
+	return d.transaction(ctx, d.enqueueFills)
+}
+
+// houseKeep removes what has expired, and takes up deleted versions whose zip is still there.
+func (d *Deployment) houseKeep(ctx context.Context) error {
+	if err := models.ForgetNonces(d.db(ctx)); err != nil {
+		return err
+	}
+	if _, err := d.Store.CollectTemp(ctx, abandonedTemp); err != nil {
+		return err
+	}
+	left, err := models.HeldDeleted(d.db(ctx), 100)
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	return d.transaction(ctx, func(tx *pop.Connection) error {
+		for i := range left {
+			if err := d.enqueueRemove(tx, left[i].Module, left[i].Version); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
