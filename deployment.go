@@ -20,8 +20,14 @@ import (
 	"olympus/worker"
 )
 
-// retireTimeout bounds what is said to the database on the way out.
-const retireTimeout = 5 * time.Second
+const (
+	// roleTask is what a process is that runs a task: it works no jobs and serves nothing.
+	roleTask = "task"
+
+	// beatInterval is as short as that of serving processes; beatTimeout bounds one beat, and the last word on the way out.
+	beatInterval = 3 * time.Second
+	beatTimeout  = 5 * time.Second
+)
 
 // deployment is a worker.Deployment with what was opened for it.
 type deployment struct {
@@ -81,7 +87,7 @@ func (d *deployment) open(ctx context.Context, settings *config.Config, role str
 	peers := peer.NewClient(d.signer, peer.Options{})
 	d.opened = append(d.opened, func() error { peers.Close(); return nil })
 	process := worker.NewProcess()
-	queue, err := worker.NewQueue(ctx, db.URL(), process, log)
+	queue, err := worker.NewQueue(ctx, db.URL(), process, slog.New(quieter{log.Handler()}))
 	if err != nil {
 		return err
 	}
@@ -97,25 +103,43 @@ func (d *deployment) open(ctx context.Context, settings *config.Config, role str
 	return err
 }
 
-// join makes this process one of those of the deployment. From here on its heart beats, until Close: others would take what it is at
-// for abandoned otherwise.
-func (d *deployment) join(ctx context.Context) error {
+// join makes this process one of those of the deployment. live runs until Close and says time and again that the process lives: others
+// would take what it is at for abandoned otherwise.
+func (d *deployment) join(ctx context.Context, live func(context.Context)) error {
 	if err := d.Announce(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
-	go func() { d.Tick(ctx); close(ended) }()
+	go func() { live(ctx); close(ended) }()
 	d.opened = append(d.opened, func() error {
 		// While its jobs come to an end the process must still be seen to live.
 		err := d.Queue.Stop()
 		cancel()
 		<-ended
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), retireTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), beatTimeout)
 		defer cancel()
 		return errors.Join(err, d.Retire(ctx))
 	})
 	return nil
+}
+
+// beat is what a task does to be seen to live. A beat that has begun is not cut off: it could take effect after the process has retired.
+func (d *deployment) beat(ctx context.Context) {
+	ticks := time.NewTicker(beatInterval)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+		}
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), beatTimeout)
+		if err := d.Announce(bounded); err != nil {
+			d.Log.Error("could not say that this process lives", "error", err)
+		}
+		cancel()
+	}
 }
 
 // Close closes everything, the last opened first.

@@ -17,9 +17,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/gobuffalo/pop/v6"
-	"github.com/gobuffalo/pop/v6/logging"
-
 	"olympus/config"
 	"olympus/grifts"
 )
@@ -128,16 +125,6 @@ func untilSignal() (context.Context, func()) {
 		}
 	}()
 	return ctx, func() { signal.Stop(signals); close(signals); cancel() }
-}
-
-// quietPop makes pop, which has one logger for the process and writes to standard error, tell only who debugs what it does. Values are
-// left out: some are secret and some are megabytes.
-func quietPop(log *slog.Logger) {
-	pop.SetTxLogger(func(_ logging.Level, _ any, text string, args ...any) {
-		if log.Enabled(context.Background(), slog.LevelDebug) {
-			log.Debug("pop", "statement", text, "values", len(args))
-		}
-	})
 }
 
 // oneLine is an error as one line; joined errors are separated by semicolons.

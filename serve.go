@@ -43,7 +43,7 @@ func serve(ctx context.Context, settings *config.Config, log *slog.Logger) (err 
 	if err != nil {
 		return err
 	}
-	if err := d.join(ctx); err != nil {
+	if err := d.join(ctx, d.Tick); err != nil {
 		return err
 	}
 	if settings.Role != config.RoleWeb {

@@ -32,7 +32,7 @@ func runTask(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	return grifts.Run(ctx, env, args[0], args[1:])
 }
 
-// openForTask makes this process part of the deployment. In the role of a web process it works no jobs: it only says that it lives.
+// openForTask makes this process part of the deployment, as one that works no jobs.
 func openForTask(ctx context.Context, stderr io.Writer) (*worker.Deployment, func() error, error) {
 	settings, err := config.Load()
 	if err != nil {
@@ -44,11 +44,11 @@ func openForTask(ctx context.Context, stderr io.Writer) (*worker.Deployment, fun
 		log = settings.Logger(stderr)
 	}
 	quietPop(log)
-	d, err := openDeployment(ctx, settings, config.RoleWeb, log)
+	d, err := openDeployment(ctx, settings, roleTask, log)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := d.join(ctx); err != nil {
+	if err := d.join(ctx, d.beat); err != nil {
 		return nil, nil, errors.Join(err, d.Close())
 	}
 	return d.Deployment, d.Close, nil

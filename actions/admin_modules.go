@@ -28,6 +28,7 @@ func (p *pages) prefetch(c buffalo.Context) error {
 		return asked(err)
 	}
 	db := p.Deployment.DB.WithContext(c)
+	// On its own: what was prefetched may have been here before, and a client could have asked for it as well.
 	if err := models.Audit(db, actor, "prefetch", body.Module+"@"+version, ""); err != nil {
 		return err
 	}

@@ -115,6 +115,13 @@ func (a *App) version(w http.ResponseWriter, r *http.Request, ask *asking) error
 	if err != nil {
 		return a.because(ctx, ask, err)
 	}
+	v, err = models.FindVersion(a.Deployment.DB.WithContext(ctx), ask.Module, ask.Version)
+	switch {
+	case err == nil && (v.Known() || v.Deleted):
+		return a.known(ctx, w, r, ask, v)
+	case err != nil && !errors.Is(err, models.ErrNotFound):
+		return err
+	}
 	// Recorded, not yet in the log: right, but not to be kept under a position of the log.
 	a.serve(w, r, text(ask, info, mod))
 	return nil
@@ -145,26 +152,37 @@ func (a *App) deleted(ctx context.Context, ask *asking) error {
 
 // known answers from a version that the log knows.
 func (a *App) known(ctx context.Context, w http.ResponseWriter, r *http.Request, ask *asking, v *models.Version) error {
-	if v.Deleted {
-		return a.deleted(ctx, ask)
-	}
-	if ask.Ext == download.Zip {
+	if ask.Ext == download.Zip && !v.Deleted {
 		return a.zip(ctx, w, r, ask, v)
 	}
-	if !v.Pinned {
-		// From the first answer on, this version's files never change, whatever other adds of it arrive.
-		pinned, err := models.Pin(a.Deployment.DB.WithContext(ctx), v.Module, v.Version, v.AddPosition)
-		if err != nil {
-			return err
-		}
-		if !pinned {
-			return a.version(w, r, ask) // it changed under our hands: look again
-		}
+	v, err := a.pinned(ctx, v)
+	if err != nil {
+		return err
+	}
+	if v.Deleted {
+		return a.deleted(ctx, ask)
 	}
 	answer := text(ask, v.Info, v.Mod)
 	a.answers.put(ask.path, answer, ask.at)
 	a.serve(w, r, answer)
 	return nil
+}
+
+// pinned returns a version as it is served: from the first answer on, its files never change, whatever other adds of it arrive. It may
+// have been deleted meanwhile.
+func (a *App) pinned(ctx context.Context, v *models.Version) (*models.Version, error) {
+	for v.Known() && !v.Pinned {
+		db := a.Deployment.DB.WithContext(ctx)
+		pinned, err := models.Pin(db, v.Module, v.Version, v.AddPosition)
+		if err != nil || pinned {
+			return v, err
+		}
+		// It changed under our hands: look again.
+		if v, err = models.FindVersion(db, v.Module, v.Version); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
 }
 
 // zip answers with the zip of a known version: from our store, else from a peer.

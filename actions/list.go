@@ -65,13 +65,11 @@ func (a *App) listed(ctx context.Context, ask *asking) (*worker.Listed, error) {
 // info returns the .info of a version that a list named, filling it if that is allowed and needed.
 func (a *App) info(ctx context.Context, ask *asking, version string) (string, error) {
 	v, err := models.FindVersion(a.Deployment.DB.WithContext(ctx), ask.Module, version)
+	if err == nil {
+		v, err = a.pinned(ctx, v)
+	}
 	switch {
 	case err == nil && v.Known():
-		if !v.Pinned {
-			if _, err := models.Pin(a.Deployment.DB.WithContext(ctx), v.Module, v.Version, v.AddPosition); err != nil {
-				return "", err
-			}
-		}
 		return v.Info, nil
 	case err == nil && v.Deleted:
 		return "", a.deleted(ctx, &asking{Request: download.Request{Module: ask.Module, Version: version}})
@@ -123,6 +121,9 @@ func (a *App) query(w http.ResponseWriter, r *http.Request, ask *asking) error {
 		return &statusError{http.StatusBadGateway, fmt.Sprintf("%s@%s: upstream answered version %q", ask.Module, ask.Version, version)}
 	}
 	v, err := models.FindVersion(a.Deployment.DB.WithContext(ctx), ask.Module, version)
+	if err == nil {
+		v, err = a.pinned(ctx, v)
+	}
 	if err != nil && !errors.Is(err, models.ErrNotFound) {
 		return err
 	}

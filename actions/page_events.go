@@ -34,7 +34,9 @@ type eventJSON struct {
 // eventView is an event for people.
 type eventView struct {
 	Position, Kind, Module, Version, Href, Origin, Reason string
-	Own                                                   bool // originated here
+	Hash                                                  string // of the zip, for an add
+	Own                                                   bool   // originated here
+	Served                                                bool   // the add whose bytes are served here; set on the page of a version only
 	Time                                                  template.HTML
 }
 
@@ -44,7 +46,8 @@ func (p *pages) eventViews(events []protocol.Logged) []eventView {
 		e := &events[i]
 		views[i] = eventView{
 			Position: counted(e.Position), Kind: string(e.Kind), Module: e.Module, Version: e.Version,
-			Href: p.versionLink(e.Module, e.Version), Origin: e.Origin, Reason: e.Reason, Own: e.Origin == p.Deployment.Name, Time: ago(&e.Time),
+			Href: p.versionLink(e.Module, e.Version), Origin: e.Origin, Reason: e.Reason, Hash: e.ZipHash,
+			Own: e.Origin == p.Deployment.Name, Time: ago(&e.Time),
 		}
 	}
 	return views

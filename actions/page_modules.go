@@ -77,7 +77,7 @@ func zipWord(v *models.Version) (word, class string) {
 	case v.FetchError != "":
 		return "failed", "bad"
 	}
-	return "remote", "note"
+	return "remote", "plain"
 }
 
 type modulesView struct {

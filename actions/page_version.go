@@ -108,6 +108,9 @@ func (p *pages) newVersionView(v *models.Version, events []protocol.Logged) vers
 		Served: v.Known(), CanDeprecate: !v.Deprecated && !v.Deleted, CanDelete: !v.Deleted,
 		Events: p.eventViews(events),
 	}
+	for i := range events {
+		view.Events[i].Served = v.Known() && events[i].Position == v.AddPosition
+	}
 	for _, file := range []struct {
 		ext  download.Ext
 		href *string
@@ -123,7 +126,7 @@ func (p *pages) newVersionView(v *models.Version, events []protocol.Logged) vers
 	}
 	if v.Conflict {
 		view.Troubles = append(view.Troubles, trouble{
-			Level: "bad", Text: "It was added with different bytes. The hashes above are of those served here.",
+			Level: "bad", Text: "It was added more than once, with different bytes. The facts below are of those served here.",
 			Detail: "Compare the events below. If it cannot be trusted, delete it: that bars it on every deployment.",
 		})
 	}

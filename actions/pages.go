@@ -2,6 +2,7 @@ package actions
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -34,7 +35,8 @@ type allowed struct {
 const (
 	// maxAdminBody bounds the body of a request to administration, in bytes.
 	maxAdminBody = 64 << 10
-	// adminPatience bounds how long a request to administration may work before its answer: a pull or a prefetch can take long.
+	// pagePatience bounds the work for a page, adminPatience that for a request to administration: a pull or a prefetch can take long.
+	pagePatience  = 30 * time.Second
 	adminPatience = 30 * time.Minute
 )
 
@@ -111,7 +113,15 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 
-	own := r.WithContext(r.Context())
+	patience := pagePatience
+	if r.Method != http.MethodGet {
+		patience = adminPatience
+		// The server's own deadline is for pages. One that knows none has nothing to move.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience + time.Minute))
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	own := r.WithContext(ctx)
 	path := *r.URL
 	own.URL = &path // Buffalo changes it in place
 	if r.Method != http.MethodGet {
@@ -119,10 +129,6 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		own.Header = r.Header.Clone()
 		own.Header.Set("Content-Type", "application/json")
 		own.Body = http.MaxBytesReader(w, r.Body, maxAdminBody)
-		ctx, cancel := context.WithTimeout(r.Context(), adminPatience)
-		defer cancel()
-		own = own.WithContext(ctx)
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(adminPatience + time.Minute)) // as far as the server knows it
 	}
 	p.buffalo.ServeHTTP(w, own)
 }
@@ -133,13 +139,14 @@ func (p *pages) failed(status int, err error, c buffalo.Context) error {
 	if route, _ := c.Value("current_route").(buffalo.RouteInfo); route.Path == "" {
 		err = p.noRoute(w, r, status)
 	}
+	if errors.Is(r.Context().Err(), context.Canceled) {
+		return nil // nobody is listening
+	}
 	status = statusOf(err) // of one table for everything, not of Buffalo's
 	if r.Method != http.MethodGet || wantsJSON(r) {
+		w.Header().Add("Vary", "Accept")
 		p.problem(w, r, err)
 		return nil
-	}
-	if r.Context().Err() != nil {
-		return nil // nobody is listening
 	}
 	if status == http.StatusInternalServerError {
 		p.Log.Error("could not answer", "method", r.Method, "path", r.URL.Path, "error", err)

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gobuffalo/pop/v6"
 	"github.com/stretchr/testify/require"
 
 	"olympus/actions"
@@ -190,5 +189,3 @@ func (s *site) audited() []string {
 	}
 	return lines
 }
-
-var _ = pop.Connection{}

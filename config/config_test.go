@@ -150,7 +150,7 @@ func TestRefuses(t *testing.T) {
 		{"OLYMPUS_SIGNINGKEY=hunter2", "OLYMPUS_SIGNINGKEY is not a setting: did you mean OLYMPUS_SIGNING_KEY?"},
 		{"OLYMPUS_PRIVAT=x", "OLYMPUS_PRIVAT is not a setting: did you mean OLYMPUS_PRIVATE?"},
 		{"OLYMPUS_FOO=1", "OLYMPUS_FOO is not a setting"},
-{"OLYMPUS_ENTIRELY_DIFFERENT=1", "OLYMPUS_ENTIRELY_DIFFERENT is not a setting"},
+		{"OLYMPUS_ENTIRELY_DIFFERENT=1", "OLYMPUS_ENTIRELY_DIFFERENT is not a setting"},
 		{"OLYMPUS_=1", "OLYMPUS_ is not a setting"},
 		{"OLYMPUS_SIGNING_KEY=PRIVATE+KEY+hunter2", "OLYMPUS_SIGNING_KEY: want a key of the form PRIVATE+KEY+"},
 		{"OLYMPUS_SIGNING_KEY_FILE=/no/such/file", "OLYMPUS_SIGNING_KEY_FILE=/no/such/file: open"},

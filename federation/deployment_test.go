@@ -34,6 +34,7 @@ type deployment struct {
 	server *httptest.Server
 	url    string
 	signer *signature.Signer
+	made   options // with what start chose
 }
 
 // options change what start makes; the zero value is a deployment without upstream that pulls only on demand.
@@ -45,6 +46,8 @@ type options struct {
 	lazy      bool
 	redirect  bool
 	noJobs    bool // a web process: jobs stay queued
+	url       string // what it calls itself; empty: where it listens
+	key       string // note signer key; empty: a new one
 	database  string
 	store     string
 	checksums string
@@ -76,14 +79,19 @@ func start(t testing.TB, name string, o options) *deployment {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	url := "http://" + listener.Addr().String()
+	if o.url == "" {
+		o.url = url
+	}
 	db := testdb.Open(t, o.database)
 	store, err := blob.Open(ctx, "file://"+o.store, blob.Options{})
 	require.NoError(t, err)
 	up, err := upstream.New(upstream.Options{Proxies: o.upstream, ChecksumDB: o.checksums, Cache: worker.ChecksumCache{DB: db}})
 	require.NoError(t, err)
-	key, _, err := signature.GenerateKey(name)
-	require.NoError(t, err)
-	signer, err := signature.NewSigner(key)
+	if o.key == "" {
+		o.key, _, err = signature.GenerateKey(name)
+		require.NoError(t, err)
+	}
+	signer, err := signature.NewSigner(o.key)
 	require.NoError(t, err)
 	process := worker.NewProcess()
 	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
@@ -103,7 +111,7 @@ func start(t testing.TB, name string, o options) *deployment {
 	})
 	require.NoError(t, err)
 	require.NoError(t, d.Announce(ctx))
-	app, err := actions.New(d, signer, actions.Options{URL: url, Env: "test", AdminToken: o.admin, Redirect: o.redirect, Version: "test"})
+	app, err := actions.New(d, signer, actions.Options{URL: o.url, Env: "test", AdminToken: o.admin, Redirect: o.redirect, Version: "test"})
 	require.NoError(t, err)
 	handler := http.Handler(app)
 	if o.wrap != nil {
@@ -128,7 +136,17 @@ func start(t testing.TB, name string, o options) *deployment {
 		_ = store.Close()
 	})
 	require.Eventually(t, func() bool { _, ok := d.Follower.Head(); return ok }, 10*time.Second, time.Millisecond)
-	return &deployment{Deployment: d, t: t, app: app, server: server, url: url, signer: signer}
+	return &deployment{Deployment: d, t: t, app: app, server: server, url: url, signer: signer, made: o}
+}
+
+// another starts a second process of a deployment: its own port and memory, the same name, key, address, database and store.
+func (d *deployment) another(change func(*options)) *deployment {
+	d.t.Helper()
+	o := d.made
+	if change != nil {
+		change(&o)
+	}
+	return start(d.t, d.Name, o)
 }
 
 type testWriter struct{ t testing.TB }

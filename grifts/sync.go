@@ -54,7 +54,8 @@ func (c *call) pull(d *worker.Deployment, names []string) error {
 			failures = append(failures, err)
 		}
 		answers = append(answers, answer)
-		if !c.json {
+		// A failure alone is told by the error.
+		if !c.json && (answer.Error == "" || got.Pulled > 0) {
 			err := c.print(nil, "%s: pulled %d, appended %d, pull pointer at %d\n", name, got.Pulled, got.Appended, got.PullPosition)
 			if err != nil {
 				return err

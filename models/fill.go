@@ -18,25 +18,28 @@ type Fill struct {
 	Mod      *string `db:"mod"`
 	Attempts int     `db:"attempts"`
 	Error    string  `db:"error"`
+
+	StartedAt time.Time `db:"started_at"` // when the process claimed it
 }
 
 // Recorded reports whether .info and .mod are durably known.
 func (f *Fill) Recorded() bool { return f.Info != nil }
 
-const fillColumns = `module, version, process, info, mod, attempts, error`
+const fillColumns = `module, version, process, info, mod, attempts, error, started_at`
 
 // processIsDead is true of a fills row that nobody is at.
 const processIsDead = `(fills.process = '' OR NOT EXISTS (
 	SELECT 1 FROM processes p WHERE p.id = fills.process AND p.seen_at > now() - make_interval(secs => ?)))`
 
 // ClaimFill makes a process the only one to fill a version. It reports false when a live process is at it already; a row
-// that a dead process left is taken over with what it had recorded. patience is how long a process may be silent and count as live.
+// that a dead process left, or this one (which fills a version once at a time) could not let go of, is taken over with what it had
+// recorded. patience is how long a process may be silent and count as live.
 func ClaimFill(tx *pop.Connection, module, version, process string, patience time.Duration) (*Fill, bool, error) {
 	var f Fill
 	err := one(tx, &f, fmt.Sprintf("claim the fill of %s@%s", module, version), `
 		INSERT INTO fills (module, version, process) VALUES (?, ?, ?)
 		ON CONFLICT (module, version) DO UPDATE SET process = excluded.process, started_at = now()
-			WHERE `+processIsDead+`
+			WHERE fills.process = excluded.process OR `+processIsDead+`
 		RETURNING `+fillColumns, module, version, process, patience.Seconds())
 	if errors.Is(err, ErrNotFound) {
 		return nil, false, nil
@@ -87,11 +90,27 @@ func FailFill(tx *pop.Connection, module, version, process, reason string, retry
 	return err
 }
 
-// AbandonedFills returns due fills that nobody is at.
+// ClaimedFills returns the fills that a process has claimed.
+func ClaimedFills(tx *pop.Connection, process string) ([]Fill, error) {
+	var fills []Fill
+	err := all(tx, &fills, "look for claimed fills", `SELECT `+fillColumns+` FROM fills WHERE process = ?`, process)
+	return fills, err
+}
+
+// AbandonFill gives up a claim, unless it is not the one that f was read with any more.
+func AbandonFill(tx *pop.Connection, f *Fill) error {
+	_, err := exec(tx, fmt.Sprintf("abandon the fill of %s@%s", f.Module, f.Version), `
+		UPDATE fills SET process = '' WHERE module = ? AND version = ? AND process = ? AND started_at = ?`,
+		f.Module, f.Version, f.Process, f.StartedAt)
+	return err
+}
+
+// AbandonedFills returns due fills that nobody is at. Nobody can claim them before the transaction ends.
 func AbandonedFills(tx *pop.Connection, patience time.Duration, limit int) ([]Fill, error) {
 	var fills []Fill
 	err := all(tx, &fills, "look for abandoned fills", `
-		SELECT `+fillColumns+` FROM fills WHERE `+processIsDead+` AND due_at <= now() ORDER BY due_at LIMIT ?`,
+		SELECT `+fillColumns+` FROM fills WHERE `+processIsDead+` AND due_at <= now() ORDER BY due_at LIMIT ?
+		FOR UPDATE SKIP LOCKED`,
 		patience.Seconds(), limit)
 	return fills, err
 }

@@ -39,6 +39,13 @@ func (f *Follower) Changed() <-chan struct{} {
 	return f.changed
 }
 
+// Heard tells the follower of a head that this process has itself committed, sooner than Postgres does.
+func (f *Follower) Heard(head int64) {
+	if now, connected := f.Head(); connected && head > now {
+		f.set(head, true)
+	}
+}
+
 func (f *Follower) set(head int64, connected bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

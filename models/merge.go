@@ -2,13 +2,10 @@ package models
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/gobuffalo/pop/v6"
-	"github.com/jackc/pgx/v5"
 
-	"olympus/internal/pgxtx"
 	"olympus/internal/protocol"
 )
 
@@ -52,7 +49,7 @@ func Merge(tx *pop.Connection, events []protocol.Event) (*Merged, error) {
 	if err := appendEvents(tx, merged.Appended, end.Next); err != nil {
 		return nil, err
 	}
-	return merged, updateVersions(tx, merged.Appended, logged.versions, end.Now)
+	return merged, updateVersions(tx, merged.Appended, logged.versions)
 }
 
 // identity is what makes an event the same event, whoever sends it.
@@ -101,28 +98,42 @@ func loggedAlready(tx *pop.Connection, events []protocol.Event) (*known, error) 
 	return k, nil
 }
 
-// appendEvents copies rows whose positions follow the locked head; the trigger on events moves the head and refuses anything
-// that does not follow it. They are logged at the given time and a microsecond after each other.
+// appendEvents inserts rows whose positions follow the locked head; the trigger on events moves the head and refuses anything that
+// does not follow it. They are logged at the given time and a microsecond after each other.
 func appendEvents(tx *pop.Connection, events []protocol.Logged, at time.Time) error {
-	rows := func(i int) ([]any, error) {
-		e := &events[i]
-		return []any{
-			e.Position, string(e.Kind), e.Module, e.Version, e.Origin, e.Time.UTC(), e.ZipHash, e.ZipSHA256, e.ZipSize, e.ModHash,
-			e.Info, e.Mod, e.Reason, at.Add(time.Duration(i) * time.Microsecond),
-		}, nil
+	n := len(events)
+	strs := func(of func(*protocol.Logged) string) []string {
+		column := make([]string, n)
+		for i := range events {
+			column[i] = of(&events[i])
+		}
+		return column
 	}
-	return copyRows(tx, "events", append(strings.Split(eventColumns, ", "), "logged_at"), len(events), rows)
-}
-
-func copyRows(tx *pop.Connection, table string, columns []string, n int, rows func(int) ([]any, error)) error {
-	conn, err := pgxtx.From(tx.Context(), tx)
-	if err != nil {
-		return err
+	positions, sizes, times, logged := make([]int64, n), make([]int64, n), make([]time.Time, n), make([]time.Time, n)
+	for i := range events {
+		positions[i], sizes[i], times[i] = events[i].Position, events[i].ZipSize, events[i].Time.UTC()
+		logged[i] = at.Add(time.Duration(i) * time.Microsecond)
 	}
-	if _, err := conn.CopyFrom(tx.Context(), pgx.Identifier{table}, columns, pgx.CopyFromSlice(n, rows)); err != nil {
-		return fmt.Errorf("append %d rows to %s: %w", n, table, err)
-	}
-	return nil
+	_, err := exec(tx, fmt.Sprintf("append events %d to %d", positions[0], positions[n-1]), `
+		INSERT INTO events (`+eventColumns+`, logged_at)
+		SELECT `+eventColumns+`, logged_at
+		FROM unnest(?::bigint[], ?::text[], ?::text[], ?::text[], ?::text[], ?::timestamptz[], ?::text[], ?::text[], ?::bigint[], ?::text[],
+			?::text[], ?::text[], ?::text[], ?::timestamptz[]) AS batch (`+eventColumns+`, logged_at)`,
+		positions,
+		strs(func(e *protocol.Logged) string { return string(e.Kind) }),
+		strs(func(e *protocol.Logged) string { return e.Module }),
+		strs(func(e *protocol.Logged) string { return e.Version }),
+		strs(func(e *protocol.Logged) string { return e.Origin }),
+		times,
+		strs(func(e *protocol.Logged) string { return e.ZipHash }),
+		strs(func(e *protocol.Logged) string { return e.ZipSHA256 }),
+		sizes,
+		strs(func(e *protocol.Logged) string { return e.ModHash }),
+		strs(func(e *protocol.Logged) string { return e.Info }),
+		strs(func(e *protocol.Logged) string { return e.Mod }),
+		strs(func(e *protocol.Logged) string { return e.Reason }),
+		logged)
+	return err
 }
 
 // stateOfEvents are the columns of versions that follow from the set of events of one version. The add to serve is the one
@@ -154,30 +165,30 @@ const applyState = `
 // updateVersions brings the rows of the versions that the appended events speak of up to date. before are the versions of which
 // the log held something already. One whose only event is an add needs no looking at other events: that is nearly every
 // version of a first pull, and its state is plain.
-func updateVersions(tx *pop.Connection, appended []protocol.Logged, before map[moduleVersion]bool, now time.Time) error {
+func updateVersions(tx *pop.Connection, appended []protocol.Logged, before map[moduleVersion]bool) error {
 	count := make(map[moduleVersion]int, len(appended))
 	for i := range appended {
 		count[moduleVersion{appended[i].Module, appended[i].Version}]++
 	}
-	var first []*protocol.Logged
-	var modules, versions []string
+	var firstModules, firstVersions, modules, versions []string
+	var firstPositions []int64
 	for i := range appended {
 		e := &appended[i]
 		mv := moduleVersion{e.Module, e.Version}
 		if count[mv] == 1 && !before[mv] && e.Kind == protocol.KindAdd {
-			first = append(first, e)
+			firstModules, firstVersions, firstPositions = append(firstModules, e.Module), append(firstVersions, e.Version), append(firstPositions, e.Position)
 		} else if count[mv] > 0 {
 			modules, versions = append(modules, mv.module), append(versions, mv.version)
 			count[mv] = 0 // recomputed once, whatever the number of its events
 		}
 	}
-	if len(first) > 0 {
-		rows := func(i int) ([]any, error) {
-			e := first[i]
-			return []any{e.Module, e.Version, e.Position, false, false, false, now}, nil
-		}
-		columns := []string{"module", "version", "add_position", "deprecated", "deleted", "conflict", "fetch_due_at"}
-		if err := copyRows(tx, "versions", columns, len(first), rows); err != nil {
+	if len(firstModules) > 0 {
+		_, err := exec(tx, "insert versions", `
+			INSERT INTO versions (module, version, add_position, deprecated, deleted, conflict, fetch_due_at)
+			SELECT module, version, add_position, false, false, false, now()
+			FROM unnest(?::text[], ?::text[], ?::bigint[]) AS batch (module, version, add_position)`,
+			firstModules, firstVersions, firstPositions)
+		if err != nil {
 			return err
 		}
 	}

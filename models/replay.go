@@ -30,11 +30,16 @@ func RebuildVersions(tx *pop.Connection) (*Rebuilt, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Written, err = exec(tx, "rebuild versions", `
-		WITH s AS (`+stateOfLog+`),
-		state AS (
-			SELECT s.* FROM s LEFT JOIN versions v USING (module, version)
-			WHERE v.module IS NULL OR `+deviates+` OR `+idle+`
-		)`+applyState)
+	// Into a table of its own first: a statement that writes to the versions it is reading has the planner join with a table that grows
+	// while it is being joined, which for a million versions that are all missing takes hours.
+	_, err = exec(tx, "compare the versions with the event log", `
+		CREATE TEMPORARY TABLE rebuilt ON COMMIT DROP AS
+		WITH s AS (`+stateOfLog+`)
+		SELECT s.* FROM s LEFT JOIN versions v USING (module, version)
+		WHERE v.module IS NULL OR `+deviates+` OR `+idle)
+	if err != nil {
+		return nil, err
+	}
+	r.Written, err = exec(tx, "rebuild versions", `WITH state AS (SELECT * FROM rebuilt)`+applyState)
 	return r, err
 }

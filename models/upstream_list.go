@@ -2,10 +2,10 @@ package models
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/gobuffalo/pop/v6"
-	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // UpstreamList is what upstream has said of a module.
@@ -20,18 +20,21 @@ type UpstreamList struct {
 // FindUpstreamList returns what upstream last said of a module, or ErrNotFound when it was never asked.
 func FindUpstreamList(tx *pop.Connection, module string) (*UpstreamList, error) {
 	var row struct {
-		Versions   pgtype.FlatArray[string] `db:"versions"`
-		Found      bool                     `db:"found"`
-		Latest     string                   `db:"latest"`
-		AnsweredAt *time.Time               `db:"answered_at"`
-		Error      string                   `db:"error"`
+		Versions   string     `db:"versions"` // none has a space in it
+		Found      bool       `db:"found"`
+		Latest     string     `db:"latest"`
+		AnsweredAt *time.Time `db:"answered_at"`
+		Error      string     `db:"error"`
 	}
-	err := one(tx, &row, "read upstream's list of "+module,
-		`SELECT versions, found, latest, answered_at, error FROM upstream_lists WHERE module = ?`, module)
+	err := one(tx, &row, "read upstream's list of "+module, `
+		SELECT array_to_string(versions, ' ') AS versions, found, latest, answered_at, error
+		FROM upstream_lists WHERE module = ?`, module)
 	if err != nil {
 		return nil, err
 	}
-	return &UpstreamList{Versions: row.Versions, Found: row.Found, Latest: row.Latest, AnsweredAt: row.AnsweredAt, Error: row.Error}, nil
+	return &UpstreamList{
+		Versions: strings.Fields(row.Versions), Found: row.Found, Latest: row.Latest, AnsweredAt: row.AnsweredAt, Error: row.Error,
+	}, nil
 }
 
 // TakeUpstreamList reports whether the caller is the one to ask upstream for the list of a module now: nobody has within ttl.
@@ -62,8 +65,11 @@ func SaveUpstreamList(tx *pop.Connection, module string, versions []string, foun
 	return err
 }
 
-// FailUpstreamList keeps why upstream could not be asked about a module; what it said before stays.
-func FailUpstreamList(tx *pop.Connection, module, reason string) error {
-	_, err := exec(tx, "keep why upstream did not list "+module, `UPDATE upstream_lists SET error = ? WHERE module = ?`, reason, module)
+// FailUpstreamList keeps why upstream could not be asked about a module; what it said before stays. It may be asked again after the
+// delay.
+func FailUpstreamList(tx *pop.Connection, module, reason string, ttl, retryIn time.Duration) error {
+	_, err := exec(tx, "keep why upstream did not list "+module, `
+		UPDATE upstream_lists SET error = ?, asked_at = now() - make_interval(secs => ?) WHERE module = ?`,
+		reason, max(0, ttl-retryIn).Seconds(), module)
 	return err
 }

@@ -91,7 +91,7 @@ as_owner() {
 
 # locate DIR: set dir (absolute), place (where the cluster is) and owner.
 #
-# They differ where root works below a directory that the user postgres cannot enter, such as /root:
+# They differ where root works below a directory that the user postgres cannot enter, such as a private home:
 # the cluster is then in /var/lib, and DIR/location says so. That file is also how a cluster is
 # recognized whose DIR has been deleted since: it belongs to nobody any more.
 locate() {

@@ -100,14 +100,14 @@ func (q *appender) commit(group []*appendition) error {
 	ctx, cancel := context.WithTimeout(context.Background(), appendTimeout)
 	defer cancel()
 	var events []protocol.Event
-	own := false
+	own, foreign := false, false
 	for _, a := range group {
 		events = append(events, a.events...)
-		own = own || a.own
+		own, foreign = own || a.own, foreign || !a.own
 	}
-	return q.d.transaction(ctx, func(tx *pop.Connection) error {
-		merged, err := q.d.merge(tx, events)
-		if err != nil {
+	var merged *models.Merged
+	err := q.d.transaction(ctx, func(tx *pop.Connection) (err error) {
+		if merged, err = q.d.merge(tx, events, foreign); err != nil {
 			return err
 		}
 		for _, a := range group {
@@ -123,24 +123,31 @@ func (q *appender) commit(group []*appendition) error {
 		}
 		return nil
 	})
+	if err == nil {
+		q.d.Follower.Heard(merged.Head) // what this process answers next already counts it in
+	}
+	return err
 }
 
-// merge merges events and queues what follows from them: downloads of new zips, removal of the zips of deleted versions.
-func (d *Deployment) merge(tx *pop.Connection, events []protocol.Event) (*models.Merged, error) {
+// merge merges events and queues what follows from them: removal of the zips of deleted versions, and, where some of the events are
+// foreign, downloads of new zips. The zip of an own add is there before its event.
+func (d *Deployment) merge(tx *pop.Connection, events []protocol.Event, foreign bool) (*models.Merged, error) {
 	merged, err := models.Merge(tx, events)
 	if err != nil {
 		return nil, fmt.Errorf("merge %d events: %w", len(events), err)
 	}
 	added := false
+	var deleted []removeArgs
 	for i := range merged.Appended {
 		switch e := &merged.Appended[i]; e.Kind {
 		case protocol.KindAdd:
-			added = true
+			added = foreign
 		case protocol.KindDelete:
-			if err := d.enqueueRemove(tx, e.Module, e.Version); err != nil {
-				return nil, err
-			}
+			deleted = append(deleted, removeArgs{e.Module, e.Version})
 		}
+	}
+	if err := d.enqueueRemoves(tx, deleted); err != nil {
+		return nil, err
 	}
 	if added {
 		return merged, d.wakeFetch(tx)

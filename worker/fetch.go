@@ -22,6 +22,9 @@ const (
 	// lease is how long a version is taken for; a download extends it, and when the process dies others wait no longer than this.
 	lease = 20 * time.Second
 
+	// downloadTimeout bounds all attempts at one version together: the largest zip over a slow line.
+	downloadTimeout = 15 * time.Minute
+
 	// A failed fetch is tried again after a second, then two, up to five minutes: it costs little, and a peer that comes back finds
 	// its backlog taken up without an operator.
 	fetchBackoff    = time.Second
@@ -126,11 +129,18 @@ func (d *Deployment) fetch(ctx context.Context, _ *river.Job[fetchArgs]) error {
 
 // fetchTaken fetches a version that was taken from the backlog, and gives it back if that fails.
 func (d *Deployment) fetchTaken(ctx context.Context, v models.Due) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeout(ctx, downloadTimeout)
 	defer cancel()
 	go d.keepLease(ctx, v.Module, v.Version)
 	err := d.fetchVersion(ctx, v.Module, v.Version)
-	if err == nil || errors.Is(err, errNothingToFetch) {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, errNothingToFetch) {
+		// The version is held or deleted by now, and then this changes nothing. Or it serves another add since we chose: that is next.
+		d.record(ctx, func(tx *pop.Connection) error {
+			return models.MarkFetchFailed(tx, v.Module, v.Version, "another add of the version came to be served meanwhile", 0)
+		})
 		return nil
 	}
 	retryIn := backoff(v.Attempts, fetchBackoff, fetchBackoffMax)

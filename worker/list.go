@@ -17,6 +17,9 @@ import (
 // listTimeout bounds how long a client waits for upstream's first list of a module.
 const listTimeout = 30 * time.Second
 
+// listRetry is how soon an upstream that failed is asked for a list again.
+const listRetry = 2 * time.Second
+
 // shortListTimeout is the same where the log already knows versions that can be shown.
 const shortListTimeout = 3 * time.Second
 
@@ -181,7 +184,9 @@ func (d *Deployment) askUpstream(ctx context.Context, path string) error {
 	versions, latest, found, err := d.listUpstream(ctx, path)
 	if err != nil {
 		d.Log.Warn("upstream could not be asked for a list", "module", path, "error", err)
-		d.record(ctx, func(tx *pop.Connection) error { return models.FailUpstreamList(tx, path, err.Error()) })
+		d.record(ctx, func(tx *pop.Connection) error {
+			return models.FailUpstreamList(tx, path, err.Error(), d.ListTTL, listRetry)
+		})
 		return err
 	}
 	return models.SaveUpstreamList(d.db(ctx), path, versions, found, latest)

@@ -24,6 +24,9 @@ func (pullArgs) Kind() string { return "pull" }
 // longestWait bounds how long a pull waits at the peer for news; it is also the longest that a peer agrees to.
 const longestWait = 30 * time.Second
 
+// pageTimeout bounds how long one page may take from its first byte to its last.
+const pageTimeout = 5 * time.Minute
+
 // stillPulling are the states in which a pull job of a peer stands for a next one.
 var stillPulling = []rivertype.JobState{
 	rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning, rivertype.JobStateRetryable, rivertype.JobStateScheduled,
@@ -127,7 +130,10 @@ func (d *Deployment) pages(ctx context.Context, p *models.Peer, until time.Time)
 		after, patience := p.PullPosition, time.Duration(0)
 		for {
 			asked := time.Now()
-			got, err := d.Peers.EventLog(ctx, target(p), after, d.PageSize, patience)
+			got, err := d.eventLog(ctx, p, after, patience)
+			if errors.Is(err, errStopping) {
+				return
+			}
 			select {
 			case pages <- page{after, got, err}:
 			case <-ctx.Done():
@@ -153,6 +159,25 @@ func (d *Deployment) pages(ctx context.Context, p *models.Peer, until time.Time)
 	return pages
 }
 
+// errStopping: this process stops, and a pull that only waits for news need not be waited for.
+var errStopping = errors.New("stopping")
+
+// eventLog asks for one page, and gives up waiting for news when the process stops.
+func (d *Deployment) eventLog(ctx context.Context, p *models.Peer, after int64, patience time.Duration) (*protocol.Page, error) {
+	bounded, cancelTimeout := context.WithTimeout(ctx, patience+pageTimeout)
+	defer cancelTimeout()
+	ctx, cancel := context.WithCancelCause(bounded)
+	defer cancel(nil)
+	if patience > 0 {
+		defer context.AfterFunc(d.Queue.stopping, func() { cancel(errStopping) })()
+	}
+	got, err := d.Peers.EventLog(ctx, target(p), after, d.PageSize, patience)
+	if err != nil && errors.Is(context.Cause(ctx), errStopping) {
+		return nil, errStopping
+	}
+	return got, err
+}
+
 var errPointerMoved = errors.New("the pull pointer was moved by another pull")
 
 // takePage records a page and moves the pull pointer over it, in one transaction.
@@ -161,14 +186,14 @@ func (d *Deployment) takePage(ctx context.Context, p *models.Peer, got page, res
 	for i := range got.Events {
 		events[i] = got.Events[i].Event
 	}
-	appended := 0
+	appended, head := 0, int64(0)
 	err := d.transaction(ctx, func(tx *pop.Connection) error {
 		if len(events) > 0 {
-			merged, err := d.merge(tx, events)
+			merged, err := d.merge(tx, events, true)
 			if err != nil {
 				return err
 			}
-			appended = len(merged.Appended)
+			appended, head = len(merged.Appended), merged.Head
 		}
 		moved, err := models.MovePullPointer(tx, p.Name, got.after, got.Next, got.Head)
 		if err == nil && !moved {
@@ -179,6 +204,7 @@ func (d *Deployment) takePage(ctx context.Context, p *models.Peer, got page, res
 	if err != nil {
 		return err
 	}
+	d.Follower.Heard(head)
 	result.Pulled += len(events)
 	result.Appended += appended
 	result.PullPosition = got.Next

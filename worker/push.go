@@ -64,7 +64,7 @@ func (d *Deployment) push(ctx context.Context, job *river.Job[pushArgs]) error {
 		return err
 	}
 	for _, part := range pushParts(events) {
-		if err := d.Peers.Push(ctx, target(p), part); err != nil {
+		if err := d.sendPush(ctx, p, part); err != nil {
 			err = fmt.Errorf("push to %s: %w", p.Name, err)
 			d.record(ctx, func(tx *pop.Connection) error { return models.RecordPeerError(tx, p.Name, err.Error()) })
 			return err
@@ -72,6 +72,15 @@ func (d *Deployment) push(ctx context.Context, job *river.Job[pushArgs]) error {
 	}
 	d.record(ctx, func(tx *pop.Connection) error { return models.RecordPushSent(tx, p.Name) })
 	return nil
+}
+
+// pushTimeout bounds one push, the largest over a slow line.
+const pushTimeout = time.Minute
+
+func (d *Deployment) sendPush(ctx context.Context, p *models.Peer, events []protocol.Event) error {
+	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
+	defer cancel()
+	return d.Peers.Push(ctx, target(p), events)
 }
 
 // pushParts cuts events into pushes that a receiver accepts. An event too large for any push is left to pulling.

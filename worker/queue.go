@@ -27,7 +27,10 @@ type Queue struct {
 	workers *river.Workers
 	names   map[string]bool // that have a handler
 	pool    *pgxpool.Pool
-	stop    context.CancelFunc
+	started bool
+	// stopping ends when Stop is called: what only waits may end at once.
+	stopping context.Context
+	stop     context.CancelFunc
 }
 
 var _ worker.Worker = (*Queue)(nil)
@@ -84,22 +87,24 @@ func NewQueue(ctx context.Context, databaseURL, process string, log *slog.Logger
 		pool.Close()
 		return nil, fmt.Errorf("open the queue: %w", err)
 	}
-	return &Queue{client: client, workers: workers, names: make(map[string]bool), pool: pool}, nil
+	q := &Queue{client: client, workers: workers, names: make(map[string]bool), pool: pool}
+	q.stopping, q.stop = context.WithCancel(context.Background())
+	return q, nil
 }
 
 // Start begins to work jobs. They go on when ctx ends, so that requests can still be served while a server drains: Stop ends them.
-func (q *Queue) Start(ctx context.Context) error {
-	ctx, q.stop = context.WithCancel(context.WithoutCancel(ctx))
-	if err := q.client.Start(ctx); err != nil {
+func (q *Queue) Start(context.Context) error {
+	if err := q.client.Start(q.stopping); err != nil {
 		return fmt.Errorf("start the queue: %w", err)
 	}
+	q.started = true
 	return nil
 }
 
 // Stop lets running jobs end, for a bounded time, and returns when none is left.
 func (q *Queue) Stop() error {
-	if q.stop != nil {
-		q.stop()
+	q.stop()
+	if q.started {
 		<-q.client.Stopped()
 	}
 	q.pool.Close()

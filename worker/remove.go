@@ -8,6 +8,7 @@ import (
 	"github.com/gobuffalo/pop/v6"
 	"github.com/riverqueue/river"
 
+	"olympus/internal/protocol"
 	"olympus/models"
 )
 
@@ -23,26 +24,41 @@ func (d *Deployment) registerRemove() error {
 	return register(d.Queue, d.remove, nil)
 }
 
-func (d *Deployment) enqueueRemove(tx *pop.Connection, module, version string) error {
-	return d.Queue.enqueue(tx, river.InsertManyParams{Args: removeArgs{module, version}})
+// enqueueRemoves queues the removal of the zips of deleted versions.
+func (d *Deployment) enqueueRemoves(tx *pop.Connection, deleted []removeArgs) error {
+	jobs := make([]river.InsertManyParams, len(deleted))
+	for i := range deleted {
+		jobs[i] = river.InsertManyParams{Args: deleted[i]}
+	}
+	return d.Queue.enqueue(tx, jobs...)
 }
 
-// remove takes the zip of a deleted version out of the blob store. It is safe to run twice: removing what is gone is no error, and
-// a tombstone is for ever, so that nothing can have come back in between. The row says held until the blob is really gone.
+// remove takes the zip of a deleted version out of the blob store, and those that were stored and never recorded as held because their
+// process died. It is safe to run twice: removing what is gone is no error, and a tombstone is for ever, so that nothing can have come
+// back in between. The row says held until the blob is really gone.
 func (d *Deployment) remove(ctx context.Context, job *river.Job[removeArgs]) error {
 	module, version := job.Args.Module, job.Args.Version
 	if err := d.transaction(ctx, func(tx *pop.Connection) error { return models.EndFill(tx, module, version) }); err != nil {
 		return err
 	}
 	v, err := models.FindVersion(d.db(ctx), module, version)
-	if errors.Is(err, models.ErrNotFound) || err == nil && (!v.Deleted || !v.Held) {
+	if errors.Is(err, models.ErrNotFound) || err == nil && !v.Deleted {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if err := d.Store.Delete(ctx, v.ZipSHA256); err != nil {
-		return fmt.Errorf("remove the zip of %s@%s: %w", module, version, err)
+	events, err := models.EventsOf(d.db(ctx), module, version)
+	if err != nil {
+		return err
+	}
+	for i := range events {
+		if events[i].Kind != protocol.KindAdd {
+			continue
+		}
+		if err := d.Store.Delete(ctx, events[i].ZipSHA256); err != nil {
+			return fmt.Errorf("remove the zip of %s@%s: %w", module, version, err)
+		}
 	}
 	return models.MarkRemoved(d.db(ctx), module, version)
 }

@@ -127,12 +127,9 @@ func (d *Deployment) houseKeep(ctx context.Context) error {
 	if err != nil || len(left) == 0 {
 		return err
 	}
-	return d.transaction(ctx, func(tx *pop.Connection) error {
-		for i := range left {
-			if err := d.enqueueRemove(tx, left[i].Module, left[i].Version); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	deleted := make([]removeArgs, len(left))
+	for i := range left {
+		deleted[i] = removeArgs{left[i].Module, left[i].Version}
+	}
+	return d.transaction(ctx, func(tx *pop.Connection) error { return d.enqueueRemoves(tx, deleted) })
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync/atomic"
 
-	"golang.org/x/mod/module"
 	"golang.org/x/sync/errgroup"
 
 	"olympus/internal/blob"
@@ -221,29 +219,6 @@ func (v *verification) eachVersion(ctx context.Context, check func(context.Conte
 	})
 }
 
-// eachPage calls f with the adds of every version, version by version, in pages.
-func (d *Deployment) eachPage(ctx context.Context, f func(versions [][]models.Holding) error) error {
-	path, version := "", ""
-	for {
-		page, err := models.Holdings(d.db(ctx), path, version, verifyPage)
-		if err != nil || len(page) == 0 {
-			return err
-		}
-		var versions [][]models.Holding
-		for _, h := range page {
-			if h.Module != path || h.Version != version {
-				versions = append(versions, nil)
-				path, version = h.Module, h.Version
-			}
-			last := len(versions) - 1
-			versions[last] = append(versions[last], h)
-		}
-		if err := f(versions); err != nil {
-			return err
-		}
-	}
-}
-
 // verifyDeleted makes sure that the zip of a deleted version is gone. One whose row still says held is about to be removed.
 func (v *verification) verifyDeleted(ctx context.Context, h *models.Holding, known *atomic.Int64) (string, error) {
 	_, err := v.Store.Stat(ctx, h.ZipSHA256)
@@ -290,38 +265,6 @@ func (v *verification) verifyHeld(ctx context.Context, h *models.Holding) (strin
 		return "", err
 	}
 	return what + " (recorded as lost, to be fetched again)", nil
-}
-
-// lose gives up a zip. The blob goes first: one of the right size would be taken for the good one when that is stored. Whoever fetches
-// the version between the two steps has it marked as lost once too often, and fetches it once more.
-func (d *Deployment) lose(ctx context.Context, h *models.Holding, why string) error {
-	if err := d.Store.Delete(ctx, h.ZipSHA256); err != nil {
-		return err
-	}
-	return models.MarkLost(d.db(ctx), h.Module, h.Version, why)
-}
-
-// checkZip compares a blob with what the log says of it. Its error wraps blob.ErrNotFound if there is none and modzip.ErrInvalid if
-// it holds other bytes; any other error says nothing about the bytes.
-func (d *Deployment) checkZip(ctx context.Context, h *models.Holding) error {
-	b, err := d.Store.Open(ctx, h.ZipSHA256)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = b.Close() }()
-	f, local := b.Content().(*os.File)
-	if !local {
-		if f, err = d.Store.Temp(); err != nil {
-			return err
-		}
-		defer blob.Discard(f)
-		if _, err := f.ReadFrom(b); err != nil {
-			return fmt.Errorf("read blob %s: %w", h.ZipSHA256, err)
-		}
-	}
-	want := modzip.Want{H1: h.ZipHash, SHA256: h.ZipSHA256, Size: h.ZipSize, ModHash: h.ModHash}
-	// A zip that was accepted is not to be lost because the limit has been lowered since.
-	return modzip.Verify(module.Version{Path: h.Module, Version: h.Version}, f.Name(), want, max(d.MaxZip, h.ZipSize))
 }
 
 // innermost is the part of a zip's fault that does not repeat which version it is.

@@ -2,10 +2,10 @@
 // module versions and downloading zips.
 //
 // It holds no state but idle connections, and knows neither the database nor what becomes of the answers. A peer may
-// be slow, broken or hostile: every answer is bounded in bytes and in the patience spent on it, is checked by package
-// protocol before it is returned, and no address is ever taken from one, except for a redirect of a zip to a host
-// that the operator has named. What is not bounded here is the total time of a large answer that keeps the minimum
-// rate: that is the deadline of the caller's context.
+// be slow, broken or hostile: every answer is bounded in bytes and in the patience spent on it, and all but the bytes
+// of a zip, which the caller verifies, is checked before it is returned. No address is ever taken from an answer, except
+// for a redirect of a zip to a host that the operator has named. What is not bounded here is the total time of a large
+// answer that keeps the minimum rate: that is the deadline of the caller's context.
 package peer
 
 import (

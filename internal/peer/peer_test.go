@@ -23,9 +23,9 @@ const (
 
 // impatient are limits that let a test of a hostile peer end soon.
 var impatient = peer.Options{
-	HeaderTimeout: 300 * time.Millisecond,
-	IdleTimeout:   300 * time.Millisecond,
-	MinRateAfter:  600 * time.Millisecond,
+	HeaderTimeout: 500 * time.Millisecond,
+	IdleTimeout:   500 * time.Millisecond,
+	MinRateAfter:  time.Second,
 }
 
 // other is a peer for tests: a server that, like a real one, lets nobody in without a fresh signature.

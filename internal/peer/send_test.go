@@ -57,7 +57,7 @@ func TestUploadThatStallsIsCut(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(over) })
-	client := NewClient(newSigner(t), Options{HeaderTimeout: 300 * time.Millisecond})
+	client := NewClient(newSigner(t), Options{HeaderTimeout: 500 * time.Millisecond})
 	t.Cleanup(client.Close)
 
 	_, err := client.send(t.Context(), call{method: http.MethodPost, url: server.URL, body: make([]byte, 64<<20), unsigned: true})
@@ -67,20 +67,23 @@ func TestUploadThatStallsIsCut(t *testing.T) {
 // TestEarlyAnswer is given while the request is still being sent, and then takes longer than headers may take.
 func TestEarlyAnswer(t *testing.T) {
 	t.Parallel()
+	answered := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
 		_ = control.EnableFullDuplex()
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_ = control.Flush()
+		<-answered
 		_, _ = io.CopyN(io.Discard, r.Body, 32<<20)
-		<-time.After(600 * time.Millisecond)
+		<-time.After(time.Second)
 		_, _ = io.WriteString(w, "busy")
 	}))
 	t.Cleanup(server.Close)
-	client := NewClient(newSigner(t), Options{HeaderTimeout: 300 * time.Millisecond})
+	client := NewClient(newSigner(t), Options{HeaderTimeout: 500 * time.Millisecond})
 	t.Cleanup(client.Close)
 
 	resp, err := client.send(t.Context(), call{method: http.MethodPost, url: server.URL, body: make([]byte, 64<<20), unsigned: true})
+	close(answered)
 	require.NoError(t, err)
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)

@@ -1,0 +1,116 @@
+package actions_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"olympus/internal/protocol"
+	"olympus/models"
+)
+
+func TestEventsArePaged(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{})
+	var events []protocol.Event
+	for i := range 120 {
+		events = append(events, added("example.com/m", "v1.0."+strconv.Itoa(i), "om.example.com"))
+	}
+	s.log(events...)
+	var positions []int
+	for path := "/events"; path != ""; {
+		got := s.do(http.MethodGet, path, "", "Accept", "application/json")
+		var page []map[string]any
+		require.NoError(t, json.Unmarshal([]byte(got.body), &page))
+		require.LessOrEqual(t, len(page), 50)
+		for _, e := range page {
+			positions = append(positions, int(e["position"].(float64)))
+		}
+		path, _, _ = strings.Cut(strings.TrimPrefix(got.header.Get("Link"), "<"), ">")
+	}
+	require.Len(t, positions, 120)
+	slices.Reverse(positions)
+	for i, position := range positions {
+		require.Equal(t, i+1, position)
+	}
+	var first []map[string]any
+	s.json("/events?before=2", &first)
+	e := events[0]
+	require.Equal(t, []map[string]any{{
+		"position": 1.0, "kind": "add", "module": e.Module, "version": e.Version, "origin": e.Origin, "time": "2026-11-22T12:00:00.000001Z",
+		"zip_hash": e.ZipHash, "zip_sha256": e.ZipSHA256, "zip_size": 1234.0, "mod_hash": e.ModHash,
+	}}, first)
+	require.Contains(t, s.page("/events?before=21"), "Newest")
+	require.NotContains(t, s.page("/events?before=21"), "Older")
+	require.Contains(t, s.page("/events?before=1"), "there is nothing older")
+}
+
+func TestPagesStaySmallWithALongLog(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{})
+	e := added("example.com/m", "v1.0.0", "om.example.com")
+	s.exec(`INSERT INTO events (position, kind, module, version, origin, time, logged_at, zip_hash, zip_sha256, zip_size, mod_hash, info, mod, reason)
+		SELECT n, 'add', 'example.com/m' || n, 'v1.0.0', 'om.example.com', now(), now(), ?, ?, 1234, ?, '{}', 'module m', '' FROM generate_series(1, 100000) n`,
+		e.ZipHash, e.ZipSHA256, e.ModHash)
+	s.exec(`INSERT INTO versions (module, version, add_position, deprecated, deleted, conflict)
+		SELECT module, version, position, false, false, false FROM events`)
+	s.exec("ANALYZE")
+	for _, path := range []string{"/", "/events", "/events?before=50000", "/modules", "/modules?prefix=example.com/m9&after=example.com/m99@v1.0.0"} {
+		began := time.Now()
+		require.Less(t, len(s.page(path)), 40_000, path)
+		require.Less(t, time.Since(began), 5*time.Second, path)
+	}
+	require.Contains(t, s.page("/"), "100,000")
+}
+
+func TestModulesAreSearchedAndPaged(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{})
+	var events []protocol.Event
+	for i := range 60 {
+		events = append(events, added("example.com/a", "v1.0."+strconv.Itoa(i), "om.example.com"), added("example.com/b", "v1.0."+strconv.Itoa(i), "om.example.com"))
+	}
+	s.log(append(events, added("example.com/Upper", "v1.0.0", "om.example.com"))...)
+	list := func(path string) (found []string) {
+		for path != "" {
+			got := s.do(http.MethodGet, path, "", "Accept", "application/json")
+			var page []struct{ Module, Version string }
+			require.NoError(t, json.Unmarshal([]byte(got.body), &page))
+			for _, v := range page {
+				found = append(found, v.Module+"@"+v.Version)
+			}
+			path, _, _ = strings.Cut(strings.TrimPrefix(got.header.Get("Link"), "<"), ">")
+		}
+		return found
+	}
+	require.Len(t, list("/modules"), 121)
+	of := list("/modules?prefix=example.com/b")
+	require.Len(t, of, 60)
+	require.Len(t, slices.Compact(slices.Sorted(slices.Values(of))), 60, "none twice")
+	require.Equal(t, []string{"example.com/Upper@v1.0.0"}, list("/modules?prefix=example.com/U"))
+	require.Contains(t, s.page("/modules?prefix=example.com/U"), `href="/modules/example.com/%21upper@v1.0.0"`)
+	require.Contains(t, s.page("/modules?prefix=example.com/b"), "Next page")
+	require.Contains(t, s.page("/modules?prefix=example.com/b&after=example.com/b@v1.0.9"), "First page")
+}
+
+func TestJobsJSON(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{})
+	s.knows("om.example.com", "https://om.example.com")
+	require.NoError(t, s.Append(true, []protocol.Event{added("example.com/m", "v1.0.0", s.Name)}, nil))
+	var jobs []models.Job
+	s.json("/jobs", &jobs)
+	require.Len(t, jobs, 2)
+	require.Equal(t, "push", jobs[0].Kind)
+	require.Equal(t, "om.example.com", jobs[0].Peer)
+	require.Equal(t, time.UTC, jobs[0].CreatedAt.Location())
+	s.json("/jobs?before="+strconv.FormatInt(jobs[0].ID, 10), &jobs)
+	require.Len(t, jobs, 1)
+	require.Contains(t, s.page("/jobs"), "0 of 5")
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gobuffalo/pop/v6"
+
+	"olympus/internal/protocol"
+	"olympus/migrations"
+	"olympus/models"
+	"olympus/worker"
+)
+
+func newOutput() *bytes.Buffer { return &bytes.Buffer{} }
+
+// benchAppend compares the appends of 32 concurrent writers with those of one.
+func benchAppend(ctx context.Context, l *lab) ([]row, error) {
+	database, err := l.database(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer l.dropDatabase(database)
+	db, err := pop.NewConnection(&pop.ConnectionDetails{URL: database, Pool: 8, IdlePool: 8})
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Open(); err != nil {
+		return nil, err
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := migrations.Up(ctx, db); err != nil {
+		return nil, err
+	}
+	queue, err := worker.NewQueue(ctx, database, worker.NewProcess(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = queue.Stop() }()
+	d, err := worker.New(&worker.Deployment{
+		Options: worker.Options{Name: "append.example.com", FetchLazy: true}, DB: db, Queue: queue,
+		Log: slog.New(slog.DiscardHandler), Follower: models.NewFollower(), Process: worker.NewProcess(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	var number atomic.Int64
+	rate := func(writers int) (float64, error) {
+		const seconds = 3
+		until := time.Now().Add(seconds * time.Second)
+		var done atomic.Int64
+		var failed atomic.Value
+		var wg sync.WaitGroup
+		for range writers {
+			wg.Go(func() {
+				for time.Now().Before(until) {
+					if err := d.Append(true, []protocol.Event{event(int(number.Add(1)))}, nil); err != nil {
+						failed.Store(err)
+						return
+					}
+					done.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		err, _ := failed.Load().(error)
+		return float64(done.Load()) / seconds, err
+	}
+	var one, many float64
+	for range 3 { // in turn, so that both see the same noise
+		n, err := rate(1)
+		if err != nil {
+			return nil, err
+		}
+		m, err := rate(32)
+		if err != nil {
+			return nil, err
+		}
+		one, many = one+n/3, many+m/3
+	}
+	return []row{{
+		"appends, 32 writers", fmt.Sprintf("%.0f/s", many), fmt.Sprintf("one writer %.0f/s", one), fmt.Sprintf("%.1f", many/one),
+		"at least 10", many/one >= 10,
+	}}, nil
+}
+
+// event is the n-th of a series of adds that are valid but for their zips, which nobody has, with a go.mod and .info of usual size.
+func event(n int) protocol.Event {
+	path := fmt.Sprintf("example.com/owner%d/repository%d", n/200, n/20)
+	version := fmt.Sprintf("v1.%d.0", n%20)
+	var mod strings.Builder
+	fmt.Fprintf(&mod, "module %s\n\ngo 1.24\n\nrequire (\n", path)
+	for i := range 8 {
+		fmt.Fprintf(&mod, "\texample.org/dependency%d/library v1.%d.%d\n", (n+i)%997, i, n%31)
+	}
+	mod.WriteString(")\n")
+	sum := fmt.Sprintf("%064x", n)
+	return protocol.Event{
+		Kind: protocol.KindAdd, Module: path, Version: version, Origin: "om.example.com",
+		Time: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(n) * time.Millisecond),
+		// Any hash will do: it is looked at only when the zip is downloaded.
+		ZipHash: protocol.ModHash([]byte(sum)), ZipSHA256: sum, ZipSize: int64(10_000 + n%1000),
+		ModHash: protocol.ModHash([]byte(mod.String())), Mod: mod.String(),
+		Info: fmt.Sprintf(`{"Version":%q,"Time":"2026-01-01T00:00:00Z","Origin":{"VCS":"git","URL":"https://%s","Ref":"refs/tags/%s"}}`, version, path, version),
+	}
+}

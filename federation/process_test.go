@@ -1,0 +1,395 @@
+package federation
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gobuffalo/pop/v6"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"olympus/internal/blob"
+	"olympus/internal/testdb"
+	"olympus/internal/testmod"
+	"olympus/models"
+	"olympus/worker"
+)
+
+// binaries is the directory of the binary that the tests of processes run; it goes after the last of them.
+var binaries string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if binaries != "" {
+		_ = os.RemoveAll(binaries)
+	}
+	os.Exit(code)
+}
+
+// binary builds the olympus command, once.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "olympus-federation-")
+	if err != nil {
+		return "", err
+	}
+	binaries = dir
+	name := filepath.Join(dir, "olympus")
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", name, "olympus").CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("go build: %w: %s", err, out)
+	}
+	return name, err
+})
+
+// site is a deployment whose processes are real ones. It holds what they share: the database, the data directory, the settings.
+type site struct {
+	t        *testing.T
+	name     string
+	url      string
+	database string
+	data     string
+	db       *pop.Connection
+	settings []string
+	network  [3]byte // of the addresses of its processes
+	started  int
+}
+
+// newSite prepares a deployment without upstream that pulls only on demand, unless the settings, "NAME=value", say otherwise.
+func newSite(t *testing.T, name string, settings ...string) *site {
+	t.Helper()
+	s := &site{t: t, name: name, database: testdb.URL(t), data: t.TempDir(), settings: settings}
+	s.db = testdb.Open(t, s.database)
+	// All of 127/8 is this machine. An address of its own spares each process the hunt for a port that stays free until it listens.
+	_, err := rand.Read(s.network[1:])
+	require.NoError(t, err)
+	s.network[0] = 127
+	s.url = s.urlOf(s.address())
+	return s
+}
+
+// processPort is outside of the range that the system takes ports for outgoing connections from.
+const processPort = "3000"
+
+func (s *site) address() string {
+	s.started++
+	return net.IPv4(s.network[0], s.network[1], s.network[2], byte(s.started)).String()
+}
+
+func (s *site) urlOf(address string) string {
+	return "http://" + net.JoinHostPort(address, processPort)
+}
+
+// env is the environment of a process: of settings that are there twice, the last one counts.
+func (s *site) env(address string, settings ...string) []string {
+	env := []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + s.data, "GO_ENV=test", "LOG_FORMAT=text",
+		"ADDR=" + address, "PORT=" + processPort, "DATABASE_URL=" + s.database,
+		"OLYMPUS_NAME=" + s.name, "OLYMPUS_URL=" + s.url, "OLYMPUS_DATA_DIR=" + s.data, "OLYMPUS_ADMIN_TOKEN=" + adminToken,
+		"OLYMPUS_SUMDB=off", "OLYMPUS_UPSTREAM=off", "OLYMPUS_PULL_INTERVAL=0",
+	}
+	return append(append(env, s.settings...), settings...)
+}
+
+const adminToken = "let-me-administrate"
+
+// process is one running olympus.
+type process struct {
+	site    *site
+	url     string
+	env     []string
+	command *exec.Cmd
+	output  *processOutput
+	ended   chan struct{} // closed once it has been waited for
+}
+
+// processOutput collects what a process writes.
+type processOutput struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *processOutput) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *processOutput) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// start starts a process at the address of the site and waits until it is ready.
+func (s *site) start(settings ...string) *process {
+	s.t.Helper()
+	return s.startAt(strings.TrimSuffix(strings.TrimPrefix(s.url, "http://"), ":"+processPort), settings...)
+}
+
+// startBeside starts one more process, at an address of its own.
+func (s *site) startBeside(settings ...string) *process {
+	s.t.Helper()
+	return s.startAt(s.address(), settings...)
+}
+
+func (s *site) startAt(address string, settings ...string) *process {
+	s.t.Helper()
+	return s.launch(s.urlOf(address), s.env(address, settings...))
+}
+
+// again starts a process that has ended anew, with the same environment.
+func (p *process) again() *process {
+	p.site.t.Helper()
+	<-p.ended
+	return p.site.launch(p.url, p.env)
+}
+
+func (s *site) launch(url string, env []string) *process {
+	s.t.Helper()
+	p := &process{site: s, url: url, env: env, output: &processOutput{}, ended: make(chan struct{})}
+	p.command = s.command(env)
+	p.command.Stdout, p.command.Stderr = p.output, p.output
+	require.NoError(s.t, p.command.Start())
+	go func() { _ = p.command.Wait(); close(p.ended) }()
+	s.t.Cleanup(func() {
+		p.kill()
+		if s.t.Failed() {
+			s.t.Logf("%s at %s said:\n%s", s.name, url, p.output)
+		}
+	})
+	eventually(s.t, "the process is ready", func() bool {
+		status, _, err := p.ask(http.MethodGet, "/readyz", "")
+		return p.hasEnded() || err == nil && status == http.StatusOK
+	})
+	require.False(s.t, p.hasEnded(), "%s ended at its start:\n%s", s.name, p.output)
+	return p
+}
+
+func (p *process) hasEnded() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// command is olympus with an environment and arguments. It dies with the test, whatever ends that.
+func (s *site) command(env []string, args ...string) *exec.Cmd {
+	s.t.Helper()
+	name, err := binary()
+	require.NoError(s.t, err)
+	cmd := exec.Command(name, args...)
+	cmd.Env, cmd.Dir = env, s.data
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+// run runs olympus to its end and returns what it wrote and its exit code.
+func (s *site) run(env []string, args ...string) (stdout, stderr string, code int) {
+	s.t.Helper()
+	cmd := s.command(env, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if _, exited := errors.AsType[*exec.ExitError](err); !exited {
+		require.NoError(s.t, err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// task runs one of the operator's tasks, which must succeed.
+func (s *site) task(args ...string) string {
+	s.t.Helper()
+	stdout, stderr, code := s.run(s.env("127.0.0.1"), append([]string{"task"}, args...)...)
+	require.Zero(s.t, code, "olympus task %s: %s%s", strings.Join(args, " "), stdout, stderr)
+	return stdout
+}
+
+// kill ends a process with SIGKILL.
+func (p *process) kill() {
+	_ = p.command.Process.Kill()
+	<-p.ended
+}
+
+// terminate ends a process with SIGTERM and returns its exit code.
+func (p *process) terminate() int {
+	p.site.t.Helper()
+	require.NoError(p.site.t, p.command.Process.Signal(syscall.SIGTERM))
+	select {
+	case <-p.ended:
+	case <-time.After(45 * time.Second):
+		p.site.t.Fatalf("%s does not stop:\n%s", p.site.name, p.output)
+	}
+	return p.command.ProcessState.ExitCode()
+}
+
+// patient waits for an answer about as long as the go command's users do.
+var patient = &http.Client{Timeout: 60 * time.Second}
+
+// ask sends a request with the administrator's token.
+func (p *process) ask(method, path, body string) (status int, answer string, err error) {
+	req, err := http.NewRequest(method, p.url+path, strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	req.Header.Set("Authorization", "Bearer "+adminToken)
+	resp, err := patient.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(b), err
+}
+
+// get returns the body of an answer that must be 200.
+func (p *process) get(path string) string {
+	p.site.t.Helper()
+	status, body, err := p.ask(http.MethodGet, path, "")
+	require.NoError(p.site.t, err)
+	require.Equal(p.site.t, http.StatusOK, status, "GET %s: %s", path, body)
+	return body
+}
+
+// administrate sends a change, which must be answered with the status.
+func (p *process) administrate(status int, method, path, body string) string {
+	p.site.t.Helper()
+	got, answer, err := p.ask(method, path, body)
+	require.NoError(p.site.t, err)
+	require.Equal(p.site.t, status, got, "%s %s: %s", method, path, answer)
+	return answer
+}
+
+// knows makes a deployment in the process of the test a peer of a running process's, and the other way round.
+func (p *process) knows(other *deployment) {
+	p.site.t.Helper()
+	require.NoError(p.site.t, models.SavePeer(p.site.db, other.Name, other.url, other.signer.VerifierKey()))
+	var self struct{ Name, URL, Key string }
+	require.NoError(p.site.t, json.Unmarshal([]byte(p.get("/peer")), &self))
+	require.Equal(p.site.t, []string{p.site.name, p.site.url}, []string{self.Name, self.URL})
+	require.NoError(p.site.t, models.SavePeer(other.DB, self.Name, self.URL, self.Key))
+}
+
+// log returns "kind module@version" of each event, in the order of the log.
+func (s *site) log() []string {
+	s.t.Helper()
+	events, err := models.Events(s.db, 0, 100_000, 1<<40)
+	require.NoError(s.t, err)
+	lines := make([]string, len(events))
+	for i, e := range events {
+		require.EqualValues(s.t, i+1, e.Position)
+		lines[i] = string(e.Kind) + " " + e.Module + "@" + e.Version
+	}
+	return lines
+}
+
+func (s *site) held(m testmod.Module) bool {
+	v, err := models.FindVersion(s.db, m.Path, m.Version)
+	return err == nil && v.Held
+}
+
+func (s *site) pointer(other *deployment) int64 {
+	s.t.Helper()
+	p, err := models.FindPeer(s.db, other.Name)
+	require.NoError(s.t, err)
+	return p.PullPosition
+}
+
+// count runs a query for a number.
+func (s *site) count(query string, args ...any) int {
+	s.t.Helper()
+	var row struct {
+		Count int `db:"count"`
+	}
+	require.NoError(s.t, s.db.RawQuery(query, args...).First(&row))
+	return row.Count
+}
+
+// staged returns the files of downloads that are under way or were when a process was killed.
+func (s *site) staged() []string {
+	s.t.Helper()
+	names, err := filepath.Glob(filepath.Join(s.data, "blobs", "tmp", "*.partial"))
+	require.NoError(s.t, err)
+	return names
+}
+
+// sound waits until a deployment is at rest, with nothing left over, and checks all that can be checked.
+func (s *site) sound() {
+	s.t.Helper()
+	// Nothing is in the hands of the dead, and but for pulls, which wait for news, there is no job left at all.
+	eventually(s.t, "work is left over", func() bool {
+		return s.count("SELECT count(*) FROM fills") == 0 && s.count(`SELECT count(*) FROM river_job j
+			WHERE state IN ('available', 'pending', 'retryable', 'running', 'scheduled') AND (kind <> 'pull' OR state = 'running' AND
+				attempted_by[array_upper(attempted_by, 1)] NOT IN (SELECT id FROM processes WHERE seen_at > now() - interval '15 seconds'))`) == 0
+	})
+	store, err := blob.Open(s.t.Context(), "file://"+filepath.Join(s.data, "blobs"), blob.Options{})
+	require.NoError(s.t, err)
+	d := &worker.Deployment{Options: worker.Options{Name: s.name, MaxZip: 500 << 20}, DB: s.db, Store: store}
+	verified, err := d.Verify(s.t.Context(), func(p worker.Problem) { s.t.Error(p) })
+	require.NoError(s.t, err)
+	require.Zero(s.t, verified.Orphans, "blobs that nobody knows")
+}
+
+// holding is a lock on a connection of the test's own, at which a process is held up.
+type holding struct {
+	site *site
+	conn *pgx.Conn
+	tx   pgx.Tx
+}
+
+// hold takes the locks of a statement until release.
+func (s *site) hold(statement string, args ...any) *holding {
+	s.t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, s.database)
+	require.NoError(s.t, err)
+	s.t.Cleanup(func() { _ = conn.Close(ctx) })
+	tx, err := conn.Begin(ctx)
+	require.NoError(s.t, err)
+	tag, err := tx.Exec(ctx, statement, args...)
+	require.NoError(s.t, err)
+	require.NotZero(s.t, tag.RowsAffected(), "nothing was locked")
+	return &holding{s, conn, tx}
+}
+
+// holdHead keeps everybody from appending to the log.
+func (s *site) holdHead() *holding {
+	s.t.Helper()
+	return s.hold("SELECT head FROM event_log FOR UPDATE")
+}
+
+// holdVersion keeps everybody from changing the row of a version.
+func (s *site) holdVersion(m testmod.Module) *holding {
+	s.t.Helper()
+	return s.hold("SELECT 1 FROM versions WHERE module = $1 AND version = $2 FOR UPDATE", m.Path, m.Version)
+}
+
+// awaitBlocked waits until somebody with a statement like the pattern waits for what is held.
+func (h *holding) awaitBlocked(pattern string) {
+	h.site.t.Helper()
+	eventually(h.site.t, "a statement waits for the lock", func() bool {
+		return h.site.count(`SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND ? = ANY (pg_blocking_pids(pid)) AND query ~ ?`, h.conn.PgConn().PID(), pattern) > 0
+	})
+}
+
+func (h *holding) release() {
+	h.site.t.Helper()
+	require.NoError(h.site.t, h.tx.Rollback(context.Background()))
+}
