@@ -13,7 +13,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/gobuffalo/buffalo"
 
-	"olympus/worker"
 )
 
 // actor is how changes over HTTP are named in the audit trail.
@@ -35,14 +34,6 @@ func (p *pages) authorize(next buffalo.Handler) buffalo.Handler {
 		}
 		return next(c)
 	}
-}
-
-// asked makes what an administrator asked wrongly the administrator's error.
-func asked(err error) error {
-	if errors.Is(err, worker.ErrInvalid) {
-		return badRequest("%v", err)
-	}
-	return err
 }
 
 // readBody reads a JSON object strictly: a misspelt or repeated field is an error that names it, never a default. An empty body leaves

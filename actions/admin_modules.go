@@ -25,7 +25,7 @@ func (p *pages) prefetch(c buffalo.Context) error {
 	}
 	version, err := p.Deployment.Prefetch(c, body.Module, body.Version)
 	if err != nil {
-		return asked(err)
+		return err
 	}
 	db := p.Deployment.DB.WithContext(c)
 	// On its own: what was prefetched may have been here before, and a client could have asked for it as well.

@@ -38,7 +38,7 @@ func (p *pages) putPeer(c buffalo.Context) error {
 		return err
 	}
 	if err := p.Deployment.AddPeer(c, actor, name, body.URL, body.Key); err != nil {
-		return asked(err)
+		return err
 	}
 	return p.answerPeer(c, status)
 }

@@ -56,17 +56,22 @@ func New(d *worker.Deployment, signer *signature.Signer, o Options) (*App, error
 // routes are those for machines. The download protocol has none of its own: its paths are told by what they contain.
 func (a *App) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", a.healthz)
-	mux.HandleFunc("GET /readyz", a.readyz)
-	mux.Handle("GET /metrics", a.metrics.handler())
+	// The pages, which get whatever nobody else wants, would answer other methods as if nothing were there.
+	route := func(method, path string, h http.HandlerFunc) {
+		mux.HandleFunc(method+" "+path, h)
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { a.fail(w, r, notAllowed(w, r, method)) })
+	}
+	route("GET", "/healthz", a.healthz)
+	route("GET", "/readyz", a.readyz)
+	route("GET", "/metrics", a.metrics.handler().ServeHTTP)
 	if a.Deployment.Role == "worker" {
 		return mux
 	}
-	mux.HandleFunc("POST /push", a.push)
-	mux.HandleFunc("GET /eventlog", a.signed(a.eventlog))
-	mux.HandleFunc("GET /peer", a.signed(a.describe))
-	mux.HandleFunc("GET /index", a.index)
-	mux.Handle("/", a.signed(func(w http.ResponseWriter, r *http.Request) { a.pages.ServeHTTP(w, asGet(r)) }))
+	route("POST", "/push", a.push)
+	route("GET", "/eventlog", a.read(a.eventlog))
+	route("GET", "/peer", a.read(a.describe))
+	route("GET", "/index", a.index)
+	mux.Handle("/", a.read(func(w http.ResponseWriter, r *http.Request) { a.pages.ServeHTTP(w, asGet(r)) }))
 	return mux
 }
 
@@ -78,7 +83,8 @@ func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// ServeMux would redirect such a path to its clean form; a path that is not canonical is nobody's.
-	if strings.Contains(path, "//") || strings.Contains(path, "/./") || strings.Contains(path, "/../") {
+	if strings.Contains(path, "//") || strings.Contains(path, "/./") || strings.Contains(path, "/../") ||
+		strings.HasSuffix(path, "/.") || strings.HasSuffix(path, "/..") {
 		a.fail(w, r, notFound("%s: not found", path))
 		return
 	}

@@ -1,8 +1,8 @@
 package actions
 
 import (
-	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -27,25 +27,33 @@ func isSigned(r *http.Request) bool {
 	return false
 }
 
-// nonceOnce records the nonce of a verified request, or refuses the request as a replay.
-type nonceOnce func(ctx context.Context, v *signature.Verified) error
-
-// authenticate returns the active peer that signed a request. body is nil for a request without one. once is called when all
-// else is in order; nil leaves the nonce to the caller, who must use it in the transaction of what the request causes.
-func (a *App) authenticate(r *http.Request, body []byte, once nonceOnce) (*models.Peer, error) {
-	peer, verified, err := a.verify(r, body)
+// reader returns the active peer that signed a request to read something, nil for a request that is unsigned or signed by a deployment
+// that is no peer here: reading needs no credentials. What a peer signed must be in order, though, and is taken only once.
+func (a *App) reader(r *http.Request) (*models.Peer, error) {
+	if !isSigned(r) {
+		return nil, nil
+	}
+	peer, verified, err := a.verify(r, nil)
+	if errors.Is(err, errNoPeer) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	return peer, once(r.Context(), verified)
+	return peer, useNonce(a.Deployment.DB.WithContext(r.Context()), verified)
 }
+
+// errNoPeer: a request is signed with a key that no peer here has.
+var errNoPeer = errors.New("no peer")
 
 // verify checks a signature against the pinned keys of the peers.
 func (a *App) verify(r *http.Request, body []byte) (*models.Peer, *signature.Verified, error) {
 	var peer *models.Peer
+	unknown := false
 	verified, err := a.verifier.Verify(r, body, func(keyID string) (string, error) {
 		found, err := models.FindPeerByKeyID(a.Deployment.DB.WithContext(r.Context()), keyID)
 		if errors.Is(err, models.ErrNotFound) {
+			unknown = true
 			return "", signature.ErrUnknownKey
 		}
 		if err != nil {
@@ -54,6 +62,9 @@ func (a *App) verify(r *http.Request, body []byte) (*models.Peer, *signature.Ver
 		peer = found
 		return found.Key, nil
 	})
+	if unknown {
+		return nil, nil, fmt.Errorf("%w: %w", errNoPeer, err)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -61,10 +72,6 @@ func (a *App) verify(r *http.Request, body []byte) (*models.Peer, *signature.Ver
 		return nil, nil, forbidden("peer %s is %s here", peer.Name, peer.State)
 	}
 	return peer, verified, nil
-}
-
-func (a *App) rememberNonce(ctx context.Context, v *signature.Verified) error {
-	return useNonce(a.Deployment.DB.WithContext(ctx), v)
 }
 
 func useNonce(tx *pop.Connection, v *signature.Verified) error {
@@ -78,15 +85,11 @@ func useNonce(tx *pop.Connection, v *signature.Verified) error {
 	return nil
 }
 
-// signed lets unsigned requests pass, and of signed ones only those of active peers: a signature is never just ignored.
-func (a *App) signed(next http.HandlerFunc) http.HandlerFunc {
+// read lets pass whoever may read: see reader.
+func (a *App) read(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if isSigned(r) {
-			if r.Method != http.MethodGet && r.Method != http.MethodHead {
-				a.fail(w, r, badRequest("%s %s: only reading is done with a peer's signature here", r.Method, r.URL.Path))
-				return
-			}
-			if _, err := a.authenticate(r, nil, a.rememberNonce); err != nil {
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			if _, err := a.reader(r); err != nil {
 				a.fail(w, r, err)
 				return
 			}

@@ -61,14 +61,19 @@ func (a *App) downloadUncached(w http.ResponseWriter, r *http.Request, path stri
 		return err
 	}
 	ask := asking{Request: req, path: req.Path(), onlyHere: r.Header.Get("Disable-Module-Fetch") == "true"}
-	if ask.path != path {
-		return badRequest("%s: the path is not in canonical form", path)
+	if ask.path != path && !signed {
+		// Percent-encoded, as the go command sends every "!".
+		if hit := a.answers.get(ask.path); hit != nil && a.serve(w, r, hit) {
+			a.metrics.hit(hit)
+			return nil
+		}
 	}
 	if signed {
-		if _, err := a.authenticate(r, nil, a.rememberNonce); err != nil {
+		peer, err := a.reader(r)
+		if err != nil {
 			return err
 		}
-		ask.onlyHere = true
+		ask.onlyHere = ask.onlyHere || peer != nil
 	}
 	if ask.at, err = a.answers.catchUp(r.Context(), a.Deployment); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"olympus/internal/download"
+	"olympus/internal/modzip"
 	"olympus/internal/protocol"
 	"olympus/internal/signature"
 	"olympus/internal/upstream"
@@ -53,7 +54,14 @@ func statusOf(err error) int {
 	switch {
 	case errors.As(err, &own):
 		return own.status
-	case errors.As(err, &malformed), errors.As(err, &badPath):
+	case errors.As(err, &checksum), errors.Is(err, modzip.ErrInvalid):
+		return http.StatusBadGateway
+	case errors.As(err, &failed):
+		if failed.Timeout() {
+			return http.StatusGatewayTimeout
+		}
+		return http.StatusBadGateway
+	case errors.As(err, &malformed), errors.As(err, &badPath), errors.Is(err, worker.ErrInvalid):
 		return http.StatusBadRequest
 	case errors.As(err, &badSignature):
 		return http.StatusUnauthorized
@@ -63,13 +71,6 @@ func statusOf(err error) int {
 		return http.StatusForbidden
 	case errors.Is(err, worker.ErrOverloaded):
 		return http.StatusServiceUnavailable
-	case errors.As(err, &checksum):
-		return http.StatusBadGateway
-	case errors.As(err, &failed):
-		if failed.Timeout() {
-			return http.StatusGatewayTimeout
-		}
-		return http.StatusBadGateway
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, models.ErrNotFound):
 		return http.StatusNotFound
 	case errors.Is(err, context.DeadlineExceeded):

@@ -102,8 +102,10 @@ func TestModulesAreSearchedAndPaged(t *testing.T) {
 func TestJobsJSON(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteOptions{})
+	s.knows("oa.example.com", "https://oa.example.com")
 	s.knows("om.example.com", "https://om.example.com")
 	require.NoError(t, s.Append(true, []protocol.Event{added("example.com/m", "v1.0.0", s.Name)}, nil))
+	s.exec(`DELETE FROM river_job WHERE kind <> 'push'`)
 	var jobs []models.Job
 	s.json("/jobs", &jobs)
 	require.Len(t, jobs, 2)

@@ -38,11 +38,17 @@ func TestVersion(t *testing.T) {
 		require.Contains(t, s.page(path), "example.com/Big<wbr>", path)
 	}
 
-	s.log(protocol.Event{Kind: protocol.KindDelete, Module: "example.com/never", Version: "v1.0.0", Origin: s.Name, Time: add.Time})
-	s.json("/modules/example.com/never@v1.0.0", &got)
-	require.Equal(t, "deleted", got["state"])
-	require.Empty(t, got["location"])
-	require.Contains(t, s.page("/modules/example.com/never@v1.0.0"), "Barred for good")
+	s.log(added("example.com/gone", "v1.0.0", "om.example.com"),
+		protocol.Event{Kind: protocol.KindDelete, Module: "example.com/gone", Version: "v1.0.0", Origin: s.Name, Time: add.Time},
+		protocol.Event{Kind: protocol.KindDelete, Module: "example.com/never", Version: "v1.0.0", Origin: s.Name, Time: add.Time})
+	for _, path := range []string{"/modules/example.com/gone@v1.0.0", "/modules/example.com/never@v1.0.0"} {
+		s.json(path, &got)
+		require.Equal(t, "deleted", got["state"], path)
+		require.Equal(t, false, got["held"], path)
+		require.Empty(t, got["location"], path)
+		require.Contains(t, s.page(path), "Barred for good", path)
+		require.NotContains(t, s.page(path), "/@v/", path)
+	}
 }
 
 // A peer takes the events of a version as strictly as those of a page of the log, signature included.

@@ -208,7 +208,7 @@ func (l *lab) startGoproxy(ctx context.Context, upstream string) (*process, erro
 		return nil, err
 	}
 	p := &process{url: fmt.Sprintf("http://127.0.0.1:%d", port), output: newOutput()}
-	p.cmd = exec.Command(l.goproxy, "server", "--address", fmt.Sprintf("127.0.0.1:%d", port), "--cacher", "file", "--cacher-dir", cache, "--temp-dir", l.dir)
+	p.cmd = exec.Command(l.goproxy, "server", "--address", fmt.Sprintf("127.0.0.1:%d", port), "--cacher", "dir", "--cacher-dir", cache, "--temp-dir", l.dir)
 	p.cmd.Env = append(os.Environ(), "GOPROXY="+upstream, "GOSUMDB=off", "GONOSUMDB=*", "GOMODCACHE="+filepath.Join(cache, "mod"))
 	return p, p.start(ctx, "/")
 }

@@ -13,7 +13,8 @@ func (s *stage) befriend(ctx context.Context, a, b *deployment) error {
 		if err := d.task(ctx, nil, "peers:add", peer.url, peer.key); err != nil {
 			return err
 		}
-		s.out.command(fmt.Sprintf("olympus task peers:add %s %.40s…", peer.url, peer.key), "%s is a peer of %s", peer.label, d.label)
+		s.out.command(fmt.Sprintf("olympus task peers:add %s %.40s…", peer.url, peer.key))
+		s.out.say("  %s is a peer of %s", peer.label, d.label)
 	}
 	return nil
 }
@@ -38,7 +39,8 @@ func (s *stage) pull(ctx context.Context, d, peer *deployment, want pulled) erro
 	if len(answers) != 1 {
 		return fmt.Errorf("%s pulls from %s: %d answers, and should be one", d.label, peer.label, len(answers))
 	}
-	s.out.command("olympus task sync:pull "+peer.name, "%s pulls from %s: %s", d.label, peer.label, answers[0])
+	s.out.command("olympus task sync:pull " + peer.name)
+	s.out.say("  %s pulls from %s: %s", d.label, peer.label, answers[0])
 	if answers[0] != want {
 		return fmt.Errorf("%s pulls from %s: %s, and should be: %s", d.label, peer.label, answers[0], want)
 	}

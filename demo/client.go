@@ -66,6 +66,7 @@ func (s *stage) fetch(ctx context.Context, d *deployment, m sample) error {
 	if err != nil {
 		return err
 	}
-	s.out.command("GOPROXY="+d.url+" go mod download "+m.String(), "%s, %s, after %.1f s", got.sum, size(got.size), got.took.Seconds())
+	s.out.command("GOPROXY=" + d.url + " go mod download " + m.String())
+	s.out.say("  %s, %s, after %.1f s", got.sum, size(got.size), got.took.Seconds())
 	return nil
 }

@@ -107,8 +107,8 @@ func (d *deployment) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
 	for {
-		status, _, err := d.get(ctx, "/readyz")
-		if err == nil && status == http.StatusOK {
+		_, err := d.get(ctx, "/readyz")
+		if err == nil {
 			return nil
 		}
 		select {
@@ -166,35 +166,38 @@ func (d *deployment) taskOutput(ctx context.Context, args ...string) ([]byte, er
 	return output, nil
 }
 
-// get returns status and body of a request. The time that it may take is that of the context, and at most ten seconds.
-func (d *deployment) get(ctx context.Context, path string) (int, []byte, error) {
+// get returns the body of an answer, which must be 200. A deployment that does not answer within ten seconds does not.
+func (d *deployment) get(ctx context.Context, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url+path, nil)
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
-	return resp.StatusCode, body, err
-}
-
-// getJSON decodes the answer to a request.
-func (d *deployment) getJSON(ctx context.Context, path string, answer any) error {
-	status, body, err := d.get(ctx, path)
-	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("%d %.200s", status, body)
-	}
-	if err == nil {
-		err = json.Unmarshal(body, answer)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %.200s", resp.Status, body)
 	}
 	if err != nil {
-		return fmt.Errorf("GET %s%s: %w", d.url, path, err)
+		return nil, fmt.Errorf("GET %s: %w", req.URL, err)
+	}
+	return body, nil
+}
+
+// getJSON decodes an answer.
+func (d *deployment) getJSON(ctx context.Context, path string, answer any) error {
+	body, err := d.get(ctx, path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, answer); err != nil {
+		return fmt.Errorf("GET %s%s answers %.200q: %w", d.url, path, body, err)
 	}
 	return nil
 }

@@ -18,6 +18,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/term"
@@ -46,48 +48,57 @@ func run() int {
 		flag.Usage()
 		return 2
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		return 0
-	case ctx.Err() != nil:
-		fmt.Fprintln(os.Stderr, "demo: interrupted")
-		return 130
-	default:
-		fmt.Fprintf(os.Stderr, "demo: %v\n", err)
-		return 1
 	}
+	fmt.Fprintf(os.Stderr, "demo: %s\n", oneLine(err))
+	if errors.Is(err, errInterrupted) {
+		return 130
+	}
+	return 1
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// oneLine is an error as one line. Indented lines go on with the one before.
+func oneLine(err error) string {
+	return strings.ReplaceAll(strings.ReplaceAll(err.Error(), "\n\t", " "), "\n", "; ")
 }
 
 // play sets the stage, plays the scenario on it, and clears it again.
-func play(ctx context.Context, out *printer, keep bool) (err error) {
+func play(ctx context.Context, out *printer, keep bool) error {
 	s, err := newStage(out, keep)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if keep && err == nil {
-			return
-		}
-		out.line("")
-		out.line("stopping everything that was started")
-		err = errors.Join(err, s.clear(err == nil))
-	}()
+	err = s.play(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = errInterrupted // and what came of that says nothing more
+	}
+	if keep && err == nil {
+		s.tellHowToGoOn()
+		return nil
+	}
+	out.line("\nstopping everything that was started")
+	return errors.Join(err, s.clear(err == nil))
+}
+
+// step is one step of the scenario.
+type step struct {
+	name, title string
+	play        func(context.Context) error
+}
+
+func (s *stage) play(ctx context.Context) error {
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
-	if err := s.playTwo(ctx); err != nil {
-		return err
+	for _, step := range slices.Concat(s.two(), s.three()) {
+		s.out.title(step.name + "  " + step.title)
+		if err := step.play(ctx); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
 	}
-	if err := s.playThree(ctx); err != nil {
-		return err
-	}
-	if err := s.compareZips(ctx); err != nil {
-		return err
-	}
-	out.line("")
-	out.good("Every step came out as it must.")
-	if keep {
-		s.tellHowToGoOn()
-	}
+	s.out.line("\n%s", s.out.paint(green, "Every step came out as it must."))
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -22,6 +23,7 @@ type postgres struct {
 	root   string // of the repository
 	server string // URL of a database on it
 	lent   bool   // DATABASE_URL names it: it is not ours to start and stop
+	used   bool   // the deployments' databases may be on it
 }
 
 func existingPostgres(root string) *postgres {
@@ -59,8 +61,8 @@ func (p *postgres) script(args ...string) (string, error) {
 // databaseURL is the URL of a database on the server.
 func (p *postgres) databaseURL(name string) (string, error) {
 	u, err := url.Parse(p.server)
-	if err != nil {
-		return "", fmt.Errorf("DATABASE_URL: want a URL of the form postgres://user:password@host:port/database")
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		return "", errors.New("DATABASE_URL: want a URL of the form postgres://user:password@host:port/database")
 	}
 	u.Path = "/" + name
 	return u.String(), nil
@@ -68,15 +70,18 @@ func (p *postgres) databaseURL(name string) (string, error) {
 
 // createDatabases gives every deployment an empty database, in place of one that an earlier run has left.
 func (p *postgres) createDatabases(ctx context.Context, deployments []*deployment) error {
+	for _, d := range deployments {
+		var err error
+		if d.databaseURL, err = p.databaseURL(d.databaseName()); err != nil {
+			return err
+		}
+	}
 	if err := p.dropDatabases(ctx, deployments); err != nil {
 		return err
 	}
+	p.used = true
 	for _, d := range deployments {
 		if err := p.execute(ctx, "CREATE DATABASE "+d.databaseName()); err != nil {
-			return err
-		}
-		var err error
-		if d.databaseURL, err = p.databaseURL(d.databaseName()); err != nil {
 			return err
 		}
 	}
@@ -98,7 +103,7 @@ func (p *postgres) execute(ctx context.Context, statement string) error {
 	defer cancel()
 	conn, err := pgx.Connect(ctx, p.server)
 	if err != nil {
-		return err
+		return fmt.Errorf("connect to Postgres: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	if _, err := conn.Exec(ctx, statement); err != nil {
@@ -111,6 +116,8 @@ func (p *postgres) execute(ctx context.Context, statement string) error {
 func (p *postgres) clear(deployments []*deployment) error {
 	switch {
 	case p == nil:
+		return nil
+	case p.lent && !p.used:
 		return nil
 	case p.lent:
 		return p.dropDatabases(context.Background(), deployments)

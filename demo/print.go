@@ -30,23 +30,14 @@ func (p *printer) paint(colour, text string) string {
 
 func (p *printer) line(format string, args ...any) { _, _ = fmt.Fprintf(p.w, format+"\n", args...) }
 
-// step announces a step of the scenario.
-func (p *printer) step(name, title string) {
-	p.line("\n%s", p.paint(bold, strings.TrimSpace(name+"  "+title)))
-}
+// title announces what comes.
+func (p *printer) title(text string) { p.line("\n%s", p.paint(bold, text)) }
 
 // say explains a step.
 func (p *printer) say(format string, args ...any) { p.line("    "+format, args...) }
 
-// command shows what an operator or a client would type for it, and what comes of it.
-func (p *printer) command(command, format string, args ...any) {
-	p.line("    %s", p.paint(dim, "$ "+command))
-	p.line("      "+format, args...)
-}
-
-func (p *printer) good(format string, args ...any) {
-	p.line("%s", p.paint(green, fmt.Sprintf(format, args...)))
-}
+// command shows what an operator or a client would type for it.
+func (p *printer) command(command string) { p.say("%s", p.paint(dim, "$ "+command)) }
 
 // table prints rows of cells; the first row is the heading. A row whose last cell is not "ok" or empty stands out.
 func (p *printer) table(rows [][]string) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,9 +37,9 @@ func (v view) pulled() string {
 type situation map[string]view
 
 // difference tells how a situation differs from the one that was wanted; empty if it does not. The order within a log counts.
-func (got situation) difference(want situation) string {
+func (s situation) difference(want situation) string {
 	for _, label := range want.labels() {
-		g, w := got[label], want[label]
+		g, w := s[label], want[label]
 		if g.events() != w.events() {
 			return fmt.Sprintf("the log of %s is %s, and should be %s", label, g.events(), w.events())
 		}
@@ -61,10 +62,10 @@ func (s situation) labels() []string {
 }
 
 // table shows a situation beside the one that was wanted.
-func (got situation) table(want situation) [][]string {
+func (s situation) table(want situation) [][]string {
 	rows := [][]string{{"", "log", "pull pointers", "expected log", "pull pointers", ""}}
 	for _, label := range want.labels() {
-		g, w := got[label], want[label]
+		g, w := s[label], want[label]
 		verdict := isOK
 		if (situation{label: g}).difference(situation{label: w}) != "" {
 			verdict = differs
@@ -107,6 +108,14 @@ func (s *stage) label(e entry) string {
 		}
 	}
 	return e.Kind + " " + e.Module + "@" + e.Version
+}
+
+func (s *stage) labels(entries []entry) string {
+	labels := make([]string, len(entries))
+	for i, e := range entries {
+		labels[i] = s.label(e)
+	}
+	return "[" + strings.Join(labels, " ") + "]"
 }
 
 // entries reads the log of a deployment, whether it serves or not.
@@ -157,7 +166,7 @@ func (s *stage) look(ctx context.Context, d *deployment) (view, error) {
 }
 
 // expect shows the logs and pull pointers beside those that there must be, and returns the first difference as an error.
-func (s *stage) expect(ctx context.Context, step string, want situation) error {
+func (s *stage) expect(ctx context.Context, want situation) error {
 	views := make([]view, len(s.deployments))
 	g, ctx := errgroup.WithContext(ctx)
 	for i, d := range s.deployments {
@@ -169,7 +178,7 @@ func (s *stage) expect(ctx context.Context, step string, want situation) error {
 		}
 	}
 	if err := g.Wait(); err != nil {
-		return fmt.Errorf("%s: %w", step, err)
+		return err
 	}
 	got := situation{}
 	for i, d := range s.deployments {
@@ -177,7 +186,7 @@ func (s *stage) expect(ctx context.Context, step string, want situation) error {
 	}
 	s.out.table(got.table(want))
 	if difference := got.difference(want); difference != "" {
-		return fmt.Errorf("%s: %s", step, difference)
+		return errors.New(difference)
 	}
 	return nil
 }

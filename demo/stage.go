@@ -60,8 +60,12 @@ func newStage(out *printer, keep bool) (*stage, error) {
 
 // prepare provides modules, an upstream and databases.
 func (s *stage) prepare(ctx context.Context) (err error) {
-	s.out.step("", "Three deployments of Olympus: OM, OA and OG")
+	s.out.title("Three deployments of Olympus: OM, OA and OG")
 	if err := os.RemoveAll(s.data); err != nil {
+		return err
+	}
+	// Others may enter, as far as here: as root, Postgres runs as somebody else, in a directory beside.
+	if err := os.MkdirAll(s.data, 0o755); err != nil {
 		return err
 	}
 	if s.modules, err = chooseSamples(ctx, s.root); err != nil {
@@ -109,8 +113,7 @@ func (s *stage) logs() []string {
 }
 
 func (s *stage) tellHowToGoOn() {
-	s.out.line("")
-	s.out.line("They go on running, and OM is filled from Go's own upstream now:")
+	s.out.line("\nThey go on running, and OM is filled from Go's own upstream now:")
 	for _, d := range s.deployments {
 		s.out.line("  %s  %s  in %s", d.label, d.url, filepath.Join(dataDir, d.directory()))
 	}
@@ -125,6 +128,7 @@ func stopKept(out *printer) error {
 		return err
 	}
 	s := &stage{out: out, root: root, data: filepath.Join(root, dataDir), postgres: existingPostgres(root)}
+	s.postgres.used = true
 	for _, label := range []string{"OM", "OA", "OG"} {
 		d := s.deployment(label, 0)
 		if d.process = findProcess(d.binary, d.dir); d.process != nil {

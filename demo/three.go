@@ -2,19 +2,17 @@ package main
 
 import "context"
 
-// playThree lets OG join, which never fills anything: what it serves it has from its peers.
-func (s *stage) playThree(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{s.joinThird, s.pullFromSecond, s.returnFirst} {
-		if err := step(ctx); err != nil {
-			return err
-		}
+// three is the part of OG, which never fills anything: what it serves it has from its peers.
+func (s *stage) three() []step {
+	return []step{
+		{"G1", "OG joins, and upstream is gone", s.g1Join},
+		{"G2", "OM is killed, and OG pulls from OA", s.g2Pull},
+		{"G3", "OM comes back, and everybody pulls from everybody", s.g3Same},
+		{"G4", "The bytes are the same everywhere", s.g4Zips},
 	}
-	return nil
 }
 
-func (s *stage) joinThird(ctx context.Context) error {
-	const name = "Then"
-	s.out.step(name, "OG joins, and upstream is gone")
+func (s *stage) g1Join(ctx context.Context) error {
 	s.out.say("OM is started again without its upstream. OG knows nothing yet: on a miss it asks its peers, takes over")
 	s.out.say("the event and the zip, and serves. Its pull pointers stay.")
 	if err := s.om.stop(); err != nil {
@@ -34,16 +32,14 @@ func (s *stage) joinThird(ctx context.Context) error {
 	if err := s.fetch(ctx, s.og, s.modules[0]); err != nil {
 		return err
 	}
-	return s.expect(ctx, name, situation{
+	return s.expect(ctx, situation{
 		"OG": {log: []string{"MxV1"}, pointers: map[string]int64{"OA": 0, "OM": 0}},
 		"OA": {log: []string{"MxV1", "MzV1", "MyV1"}, pointers: map[string]int64{"OM": 3, "OG": 0}},
 		"OM": {log: []string{"MxV1", "MyV1", "MzV1"}, pointers: map[string]int64{"OA": 0, "OG": 0}},
 	})
 }
 
-func (s *stage) pullFromSecond(ctx context.Context) error {
-	const name = "Then"
-	s.out.step(name, "OM is killed, and OG pulls from OA")
+func (s *stage) g2Pull(ctx context.Context) error {
 	s.out.say("OA gives OG the events that came from OM, and now that OM is gone (-9), the zips too.")
 	// What OA has taken at T6 it downloads from OM in the background.
 	for _, m := range s.modules {
@@ -62,15 +58,13 @@ func (s *stage) pullFromSecond(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.expect(ctx, name, situation{
+	return s.expect(ctx, situation{
 		"OG": {log: []string{"MxV1", "MzV1", "MyV1"}, pointers: map[string]int64{"OA": 3, "OM": 0}},
 		"OA": {log: []string{"MxV1", "MzV1", "MyV1"}, pointers: map[string]int64{"OM": 3, "OG": 0}},
 	})
 }
 
-func (s *stage) returnFirst(ctx context.Context) error {
-	const name = "Last"
-	s.out.step(name, "OM comes back, and everybody pulls from everybody")
+func (s *stage) g3Same(ctx context.Context) error {
 	s.out.say("OM's log has survived. Nobody has anything that is new to the others.")
 	upstream := "off"
 	if s.keep {
@@ -84,7 +78,7 @@ func (s *stage) returnFirst(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.expect(ctx, name, situation{
+	return s.expect(ctx, situation{
 		"OG": {log: []string{"MxV1", "MzV1", "MyV1"}, pointers: map[string]int64{"OA": 3, "OM": 3}},
 		"OA": {log: []string{"MxV1", "MzV1", "MyV1"}, pointers: map[string]int64{"OM": 3, "OG": 3}},
 		"OM": {log: []string{"MxV1", "MyV1", "MzV1"}, pointers: map[string]int64{"OA": 3, "OG": 3}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 )
@@ -11,9 +12,8 @@ import (
 // shownDigits are enough of a hash for the eye. All of it is compared.
 const shownDigits = 12
 
-// compareZips compares what clients get from each deployment with the file that upstream has given once, and lets each check itself.
-func (s *stage) compareZips(ctx context.Context) error {
-	s.out.step("", "The same bytes everywhere")
+// g4Zips compares what clients get from each deployment with the file that upstream has given once, and lets each check itself.
+func (s *stage) g4Zips(ctx context.Context) error {
 	s.out.say("The sha256 of the zips: as upstream gave them to OM, and as the go command gets them from each deployment.")
 	rows := [][]string{{"", "upstream"}}
 	for _, d := range s.deployments {
@@ -42,17 +42,17 @@ func (s *stage) compareZips(ctx context.Context) error {
 	}
 	s.out.table(rows)
 	if difference != "" {
-		return fmt.Errorf("%s", difference)
+		return errors.New(difference)
 	}
 	s.out.line("")
 	s.out.say("Each checks its log, what follows from it, and its zips:")
+	s.out.command("olympus task log:verify")
 	for _, d := range s.deployments {
 		var verified struct{ Events, Versions, Blobs int }
 		if err := d.task(ctx, &verified, "log:verify"); err != nil {
 			return err
 		}
-		s.out.command("olympus task log:verify", "%s: %d events, %d versions, %d zips, no problems",
-			d.label, verified.Events, verified.Versions, verified.Blobs)
+		s.out.say("  %s: %d events, %d versions, %d zips, no problems", d.label, verified.Events, verified.Versions, verified.Blobs)
 	}
 	return nil
 }

@@ -12,8 +12,8 @@ import (
 
 // Two upstreams have different bytes for one version.
 var (
-	one   = testmod.Module{Path: "example.com/c", Version: "v1.0.0", Files: map[string]string{"c.go": "package c // one\n"}, Time: time.Unix(1e9, 0)}
-	other = testmod.Module{Path: "example.com/c", Version: "v1.0.0", Files: map[string]string{"c.go": "package c // other\n"}, Time: time.Unix(2e9, 0)}
+	bytesA = testmod.Module{Path: "example.com/c", Version: "v1.0.0", Files: map[string]string{"c.go": "package c // a\n"}, Time: time.Unix(1e9, 0)}
+	bytesB = testmod.Module{Path: "example.com/c", Version: "v1.0.0", Files: map[string]string{"c.go": "package c // b\n"}, Time: time.Unix(2e9, 0)}
 )
 
 // at is the add of a module that originated somewhere at a time.
@@ -26,27 +26,27 @@ func at(t *testing.T, m testmod.Module, origin string, when time.Time) protocol.
 // Each of three deployments has its own bytes, or none. All events come to all of them in the end; what was held or served stays.
 func TestConflictKeepsWhatWasServed(t *testing.T) {
 	t.Parallel()
-	om := start(t, "om.example.com", options{upstream: testmod.NewUpstream(t, one).URL})
-	og := start(t, "og.example.com", options{upstream: testmod.NewUpstream(t, other).URL})
+	om := start(t, "om.example.com", options{upstream: testmod.NewUpstream(t, bytesA).URL})
+	og := start(t, "og.example.com", options{upstream: testmod.NewUpstream(t, bytesB).URL})
 	oa := start(t, "oa.example.com", options{lazy: true})
-	om.mustGet(fileOf(one, "zip"))
-	og.mustGet(fileOf(other, "zip"))
+	om.mustGet(fileOf(bytesA, "zip"))
+	og.mustGet(fileOf(bytesB, "zip"))
 	befriend(om, og, oa)
 
 	// OA serves the .info of the later add before it hears of the earlier one.
 	oa.pull(og)
-	require.Equal(t, other.Info(), oa.mustGet(fileOf(one, "info")))
+	require.Equal(t, bytesB.Info(), oa.mustGet(fileOf(bytesA, "info")))
 	oa.pull(om)
 	om.pull(og)
 	og.pull(om)
 	for _, d := range []*deployment{om, og, oa} {
 		require.Len(t, d.log(), 2)
-		require.True(t, d.version(one.Path, one.Version).Conflict, "%s does not flag the conflict", d.Name)
+		require.True(t, d.version(bytesA.Path, bytesA.Version).Conflict, "%s does not flag the conflict", d.Name)
 	}
-	for d, m := range map[*deployment]testmod.Module{om: one, og: other, oa: other} {
-		require.Equal(t, m.Info(), d.mustGet(fileOf(one, "info")), d.Name)
-		require.Equal(t, m.Mod(), d.mustGet(fileOf(one, "mod")), d.Name)
-		require.Equal(t, string(testmod.Zip(t, m)), d.mustGet(fileOf(one, "zip")), "the zip of %s", d.Name)
+	for d, m := range map[*deployment]testmod.Module{om: bytesA, og: bytesB, oa: bytesB} {
+		require.Equal(t, m.Info(), d.mustGet(fileOf(bytesA, "info")), d.Name)
+		require.Equal(t, m.Mod(), d.mustGet(fileOf(bytesA, "mod")), d.Name)
+		require.Equal(t, string(testmod.Zip(t, m)), d.mustGet(fileOf(bytesA, "zip")), "the zip of %s", d.Name)
 		require.Equal(t, []string{testmod.Event(t, m, "x").ZipSHA256}, d.blobs(), d.Name)
 	}
 }
@@ -56,38 +56,38 @@ func TestConflictEarliestWins(t *testing.T) {
 	t.Parallel()
 	oa := start(t, "oa.example.com", options{lazy: true})
 	when := now()
-	small, large := at(t, one, "om.example.com", when), at(t, other, "og.example.com", when)
+	small, large := at(t, bytesA, "om.example.com", when), at(t, bytesB, "og.example.com", when)
 	if small.ZipHash > large.ZipHash {
 		small, large = large, small
 	}
-	earlier := added(one.Path, one.Version, "om.example.com", "earlier", when.Add(-time.Microsecond))
+	earlier := added(bytesA.Path, bytesA.Version, "om.example.com", "earlier", when.Add(-time.Microsecond))
 	for _, step := range []struct {
 		heard, served protocol.Event
 	}{{large, large}, {small, small}, {earlier, earlier}} {
 		oa.hears(step.heard)
-		require.Equal(t, step.served.ZipSHA256, oa.version(one.Path, one.Version).ZipSHA256)
+		require.Equal(t, step.served.ZipSHA256, oa.version(bytesA.Path, bytesA.Version).ZipSHA256)
 	}
-	require.Equal(t, earlier.Info, oa.mustGet(fileOf(one, "info")))
-	oa.hears(added(one.Path, one.Version, "om.example.com", "too late to matter", when.Add(-time.Hour)))
-	require.Equal(t, earlier.Info, oa.mustGet(fileOf(one, "info")))
+	require.Equal(t, earlier.Info, oa.mustGet(fileOf(bytesA, "info")))
+	oa.hears(added(bytesA.Path, bytesA.Version, "om.example.com", "too late to matter", when.Add(-time.Hour)))
+	require.Equal(t, earlier.Info, oa.mustGet(fileOf(bytesA, "info")))
 }
 
 // An add whose bytes nobody has does not keep the version from being held: of what can be had, the earliest is. Then it is for good.
 func TestConflictHoldsWhatCanBeHad(t *testing.T) {
 	t.Parallel()
-	og := start(t, "og.example.com", options{upstream: testmod.NewUpstream(t, other).URL})
-	og.mustGet(fileOf(other, "zip"))
+	og := start(t, "og.example.com", options{upstream: testmod.NewUpstream(t, bytesB).URL})
+	og.mustGet(fileOf(bytesB, "zip"))
 	oa := start(t, "oa.example.com", options{lazy: true})
 	befriend(oa, og)
-	lost := added(one.Path, one.Version, "om.example.com", "lost", now().Add(-time.Hour))
+	lost := added(bytesA.Path, bytesA.Version, "om.example.com", "lost", now().Add(-time.Hour))
 	oa.hears(lost)
 	oa.pull(og)
-	require.Equal(t, lost.ZipSHA256, oa.version(one.Path, one.Version).ZipSHA256)
-	require.Equal(t, string(testmod.Zip(t, other)), oa.mustGet(fileOf(one, "zip")))
-	require.Equal(t, other.Info(), oa.mustGet(fileOf(one, "info")))
-	oa.hears(added(one.Path, one.Version, "om.example.com", "earliest", now().Add(-2*time.Hour)))
-	require.Equal(t, string(testmod.Zip(t, other)), oa.mustGet(fileOf(one, "zip")))
-	require.Equal(t, other.Info(), oa.mustGet(fileOf(one, "info")))
+	require.Equal(t, lost.ZipSHA256, oa.version(bytesA.Path, bytesA.Version).ZipSHA256)
+	require.Equal(t, string(testmod.Zip(t, bytesB)), oa.mustGet(fileOf(bytesA, "zip")))
+	require.Equal(t, bytesB.Info(), oa.mustGet(fileOf(bytesA, "info")))
+	oa.hears(added(bytesA.Path, bytesA.Version, "om.example.com", "earliest", now().Add(-2*time.Hour)))
+	require.Equal(t, string(testmod.Zip(t, bytesB)), oa.mustGet(fileOf(bytesA, "zip")))
+	require.Equal(t, bytesB.Info(), oa.mustGet(fileOf(bytesA, "info")))
 }
 
 // Whichever way a client asked, what it was told of a version does not change.
@@ -117,15 +117,15 @@ func TestConflictEveryAnswerPins(t *testing.T) {
 // The same holds for a miss that a peer can answer, while the zips of both adds are sought.
 func TestConflictMissAnsweredByPeerPins(t *testing.T) {
 	t.Parallel()
-	og := start(t, "og.example.com", options{upstream: testmod.NewUpstream(t, other).URL})
-	og.mustGet(fileOf(other, "zip"))
-	og.hears(added(one.Path, one.Version, "om.example.com", "lost", now().Add(-time.Hour)))
+	og := start(t, "og.example.com", options{upstream: testmod.NewUpstream(t, bytesB).URL})
+	og.mustGet(fileOf(bytesB, "zip"))
+	og.hears(added(bytesA.Path, bytesA.Version, "om.example.com", "lost", now().Add(-time.Hour)))
 	oa := start(t, "oa.example.com", options{lazy: true})
 	befriend(oa, og)
-	told := oa.mustGet(fileOf(one, "info"))
+	told := oa.mustGet(fileOf(bytesA, "info"))
 	eventually(t, "the zip is held or cannot be had", func() bool {
-		v := oa.version(one.Path, one.Version)
+		v := oa.version(bytesA.Path, bytesA.Version)
 		return v.Held || v.FetchError != ""
 	})
-	require.Equal(t, told, oa.mustGet(fileOf(one, "info")))
+	require.Equal(t, told, oa.mustGet(fileOf(bytesA, "info")))
 }

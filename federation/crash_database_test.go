@@ -1,16 +1,12 @@
 package federation
 
 import (
-	"context"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"olympus/config"
 	"olympus/internal/download"
 	"olympus/internal/testmod"
 )
@@ -19,36 +15,9 @@ import (
 func TestCrashDatabase(t *testing.T) {
 	t.Parallel()
 	playCrashes(t,
-		crash{"fill, at the head of the log", fillWithoutDatabase},
-		crash{"pull, at the end of its job", pullWithoutDatabase},
+		crash{"fill, at the head of the log", func() func() { return fillWithoutDatabase(t) }},
+		crash{"pull, at the end of its job", func() func() { return pullWithoutDatabase(t) }},
 	)
-}
-
-// outage takes the database away: from everybody, and last from who holds a lock, if anybody does.
-func (s *site) outage(h *holding) (over func()) {
-	s.t.Helper()
-	u, err := url.Parse(s.database)
-	require.NoError(s.t, err)
-	name := strings.TrimPrefix(u.Path, "/")
-	ctx := context.Background()
-	conn, err := pgx.Connect(ctx, config.TestDatabaseURL())
-	require.NoError(s.t, err)
-	s.t.Cleanup(func() { _ = conn.Close(ctx) })
-	holder := uint32(0)
-	if h != nil {
-		holder = h.conn.PgConn().PID()
-	}
-	_, err = conn.Exec(ctx, "ALTER DATABASE "+name+" ALLOW_CONNECTIONS false")
-	require.NoError(s.t, err)
-	for _, except := range []uint32{holder, 0} {
-		_, err = conn.Exec(ctx, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1 AND pid <> $2", name, except)
-		require.NoError(s.t, err)
-	}
-	return func() {
-		s.t.Helper()
-		_, err := conn.Exec(ctx, "ALTER DATABASE "+name+" ALLOW_CONNECTIONS true")
-		require.NoError(s.t, err)
-	}
 }
 
 // unready waits until a process says that it cannot work.
@@ -80,11 +49,11 @@ func fillWithoutDatabase(t *testing.T) func() {
 
 // pullWithoutDatabase ends a job while nobody can be told that it has ended.
 func pullWithoutDatabase(t *testing.T) func() {
-	page := newGate(false, func(r *http.Request) bool { return r.URL.Path == "/eventlog" })
-	om := filled(t, page, mx)
+	om := newNeighbour(t, "om.example.com", mx)
 	s := newSite(t, "oa.example.com", "OLYMPUS_PULL_INTERVAL=1s")
+	page := om.withhold(s, false, func(r *http.Request) bool { return r.URL.Path == "/eventlog" })
 	p := s.start()
-	p.knows(om)
+	p.knows(om.deployment)
 	<-page.arrived
 	over := s.outage(nil)
 	page.open()
@@ -92,7 +61,7 @@ func pullWithoutDatabase(t *testing.T) func() {
 	over()
 	return func() {
 		s.awaitLog(addX)
-		require.EqualValues(t, 1, s.pointer(om))
+		require.EqualValues(t, 1, s.pointer(om.deployment))
 		p.serves(mx)
 		s.sound()
 	}

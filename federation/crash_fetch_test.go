@@ -13,46 +13,43 @@ import (
 // A remote zip becomes held whatever its first download came to, and that of a deleted version goes.
 func TestCrashFetchAndRemove(t *testing.T) {
 	t.Parallel()
+	om := newNeighbour(t, "om.example.com", mx)
 	playCrashes(t,
-		crash{"fetch, half of the zip read", fetchHalfRead(restarted)},
-		crash{"fetch, half of the zip read, with another process", fetchHalfRead(another)},
-		crash{"fetch, stored and not recorded", fetchStored(restarted)},
-		crash{"fetch, stored and not recorded, with another process", fetchStored(another)},
-		crash{"fetch, stored and not recorded, then deleted", fetchStoredThenDeleted},
-		crash{"delete, at the head of the log", deleteAtHead},
-		crash{"remove, acknowledged and not begun", removeNotBegun},
-		crash{"remove, zip gone and not recorded", removeGone},
+		crash{"fetch, half of the zip read", func() func() { return fetchHalfRead(t, om, "oa.example.com", restarted) }},
+		crash{"fetch, half of the zip read, with another process", func() func() { return fetchHalfRead(t, om, "ob.example.com", another) }},
+		crash{"fetch, stored and not recorded", func() func() { return fetchStored(t, om) }},
+		crash{"fetch, stored and not recorded, then deleted", func() func() { return fetchStoredThenDeleted(t, om) }},
+		crash{"delete, at the head of the log", func() func() { return deleteAtHead(t) }},
+		crash{"remove, acknowledged and not begun", func() func() { return removeNotBegun(t) }},
+		crash{"remove, zip gone and not recorded", func() func() { return removeGone(t) }},
 	)
 }
 
 func isZip(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, ".zip") }
 
-func fetchHalfRead(who succession) func(t *testing.T) func() {
-	return func(t *testing.T) func() {
-		zip := newGate(true, isZip)
-		om := filled(t, zip, mx)
-		s := newSite(t, "oa.example.com")
-		p := s.start()
-		p.knows(om)
-		om.pushTo(p)
-		<-zip.arrived
-		s.awaitStaged(len(testmod.Zip(t, mx)) / 2)
-		require.Nil(t, s.blob(mx))
-		p = who.kill(p, zip.open)
-		return func() {
-			eventually(t, "the zip is held", func() bool { return s.held(mx) })
-			s.awaitLog(addX)
-			p.serves(mx)
-			s.sound()
-		}
+func fetchHalfRead(t *testing.T, om *neighbour, name string, who succession) func() {
+	s := newSite(t, name)
+	zip := om.withhold(s, true, isZip)
+	p := s.start()
+	p.knows(om.deployment)
+	om.pushTo(p)
+	<-zip.arrived
+	s.awaitStaged(len(testmod.Zip(t, mx)) / 2)
+	require.Nil(t, s.blob(mx))
+	p = who.kill(p, zip.open)
+	return func() {
+		eventually(t, "the zip is held", func() bool { return s.held(mx) })
+		s.awaitLog(addX)
+		p.serves(mx)
+		s.sound()
 	}
 }
 
 // stored brings a process to where it has stored a zip of om's and is to record that.
-func stored(t *testing.T, p *process) *holding {
-	zip := newGate(false, isZip)
-	om := filled(t, zip, mx)
-	p.knows(om)
+func stored(t *testing.T, om *neighbour, p *process) *holding {
+	t.Helper()
+	zip := om.withhold(p.site, false, isZip)
+	p.knows(om.deployment)
 	om.pushTo(p)
 	<-zip.arrived
 	row := p.site.holdVersion(mx)
@@ -63,26 +60,24 @@ func stored(t *testing.T, p *process) *holding {
 	return row
 }
 
-func fetchStored(who succession) func(t *testing.T) func() {
-	return func(t *testing.T) func() {
-		s := newSite(t, "oa.example.com")
-		p := s.start()
-		row := stored(t, p)
-		p = who.kill(p, row.release)
-		return func() {
-			eventually(t, "the zip is held", func() bool { return s.held(mx) })
-			s.awaitLog(addX)
-			p.serves(mx)
-			s.sound()
-		}
+func fetchStored(t *testing.T, om *neighbour) func() {
+	s := newSite(t, "oc.example.com")
+	p := s.start()
+	row := stored(t, om, p)
+	p = another.kill(p, row.release)
+	return func() {
+		eventually(t, "the zip is held", func() bool { return s.held(mx) })
+		s.awaitLog(addX)
+		p.serves(mx)
+		s.sound()
 	}
 }
 
 // fetchStoredThenDeleted deletes before the zip has been fetched again: the bytes must not stay because no row says held.
-func fetchStoredThenDeleted(t *testing.T) func() {
-	s := newSite(t, "oa.example.com")
+func fetchStoredThenDeleted(t *testing.T, om *neighbour) func() {
+	s := newSite(t, "od.example.com")
 	p := s.start()
-	row := stored(t, p)
+	row := stored(t, om, p)
 	p.kill()
 	row.release()
 	p = p.again()

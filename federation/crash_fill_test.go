@@ -18,14 +18,12 @@ import (
 func TestCrashFill(t *testing.T) {
 	t.Parallel()
 	playCrashes(t,
-		crash{"fill, half of the zip read", fillHalfRead(restarted)},
-		crash{"fill, half of the zip read, with another process", fillHalfRead(another)},
-		crash{"fill, at the head of the log", fillAtHead(restarted)},
-		crash{"fill, at the head of the log, with another process", fillAtHead(another)},
-		crash{"fill, nothing recorded", fillNothingRecorded(restarted)},
-		crash{"fill, nothing recorded, with another process", fillNothingRecorded(another)},
-		crash{"list, upstream asked", listAsked(restarted)},
-		crash{"list, upstream asked, with another process", listAsked(another)},
+		crash{"half of the zip read", func() func() { return fillHalfRead(t, restarted) }},
+		crash{"half of the zip read, with another process", func() func() { return fillHalfRead(t, another) }},
+		crash{"at the head of the log", func() func() { return fillAtHead(t, restarted) }},
+		crash{"at the head of the log, with another process", func() func() { return fillAtHead(t, another) }},
+		crash{"nothing recorded", func() func() { return fillNothingRecorded(t) }},
+		crash{"upstream asked for a list", func() func() { return listAsked(t) }},
 	)
 }
 
@@ -43,130 +41,122 @@ func (s *site) recordedOnce(m testmod.Module) {
 	require.Equal(s.t, s.name, events[0].Origin)
 }
 
-func fillHalfRead(who succession) func(t *testing.T) func() {
-	return func(t *testing.T) func() {
-		up := testmod.NewUpstream(t, mx)
-		s := newSite(t, "om.example.com", "OLYMPUS_UPSTREAM="+up.URL)
-		p := s.start()
-		half := len(testmod.Zip(t, mx)) / 2
-		up.Set(filePath(mx, download.Zip), testmod.Behaviour{Sent: half, Hold: make(chan struct{})})
-		require.Equal(t, mx.Info(), p.get(filePath(mx, download.Info)))
-		require.Equal(t, mx.Mod(), p.get(filePath(mx, download.Mod)))
-		s.awaitStaged(half)
-		p = who.kill(p, func() {
-			up.Set(filePath(mx, download.Zip), testmod.Behaviour{})
-			up.Set(filePath(mx, download.Info), testmod.Behaviour{Body: otherInfo})
-			up.Set(filePath(mx, download.Mod), testmod.Behaviour{Status: http.StatusGone})
-		})
-		return func() {
-			s.recordedOnce(mx)
-			p.serves(mx)
-			s.sound()
+func fillHalfRead(t *testing.T, who succession) func() {
+	up := testmod.NewUpstream(t, mx)
+	s := newSite(t, "om.example.com", "OLYMPUS_UPSTREAM="+up.URL)
+	p := s.start()
+	half := len(testmod.Zip(t, mx)) / 2
+	up.Set(filePath(mx, download.Zip), testmod.Behaviour{Sent: half, Hold: make(chan struct{})})
+	require.Equal(t, mx.Info(), p.get(filePath(mx, download.Info)))
+	require.Equal(t, mx.Mod(), p.get(filePath(mx, download.Mod)))
+	s.awaitStaged(half)
+	p = who.kill(p, func() {
+		up.Set(filePath(mx, download.Zip), testmod.Behaviour{})
+		up.Set(filePath(mx, download.Info), testmod.Behaviour{Body: otherInfo})
+		up.Set(filePath(mx, download.Mod), testmod.Behaviour{Status: http.StatusGone})
+	})
+	return func() {
+		s.recordedOnce(mx)
+		p.serves(mx)
+		s.sound()
 
-			// What was staged is removed once it is so old that it cannot be in use.
-			left := s.staged()
-			require.Len(t, left, 1)
-			old := time.Now().Add(-2 * time.Hour)
-			require.NoError(t, os.Chtimes(left[0], old, old))
-			p.kill()
-			p.again()
-			eventually(t, "the staged file is collected", func() bool { return len(s.staged()) == 0 })
-		}
+		// What was staged is removed once it is so old that it cannot be in use.
+		left := s.staged()
+		require.Len(t, left, 1)
+		old := time.Now().Add(-2 * time.Hour)
+		require.NoError(t, os.Chtimes(left[0], old, old))
+		p.kill()
+		p.again()
+		eventually(t, "the staged file is collected", func() bool { return len(s.staged()) == 0 })
 	}
 }
 
 // fillAtHead kills when the zip is stored and the event is not logged.
-func fillAtHead(who succession) func(t *testing.T) func() {
-	return func(t *testing.T) func() {
-		up := testmod.NewUpstream(t, mx)
-		s := newSite(t, "om.example.com", "OLYMPUS_UPSTREAM="+up.URL)
-		p := s.start()
-		head := s.holdHead()
-		require.Equal(t, mx.Info(), p.get(filePath(mx, download.Info)))
-		require.Equal(t, mx.Mod(), p.get(filePath(mx, download.Mod)))
-		asked := make(chan string)
-		go func() {
-			status, body, err := p.ask(http.MethodGet, filePath(mx, download.Zip), "")
-			if err != nil || status != http.StatusOK {
-				body = ""
-			}
-			asked <- body
-		}()
-		head.awaitBlocked("event_log.*FOR UPDATE")
-		require.NotNil(t, s.blob(mx))
-		p = who.kill(p, func() {
-			up.Set(filePath(mx, download.Info), testmod.Behaviour{Body: otherInfo})
-			head.release()
-		})
-		require.Empty(t, <-asked, "the zip was answered before its event was logged")
-		require.Empty(t, s.log())
-		return func() {
-			s.recordedOnce(mx)
-			p.serves(mx)
-			s.sound()
+func fillAtHead(t *testing.T, who succession) func() {
+	up := testmod.NewUpstream(t, mx)
+	s := newSite(t, "om.example.com", "OLYMPUS_UPSTREAM="+up.URL)
+	p := s.start()
+	head := s.holdHead()
+	require.Equal(t, mx.Info(), p.get(filePath(mx, download.Info)))
+	require.Equal(t, mx.Mod(), p.get(filePath(mx, download.Mod)))
+	asked := make(chan string)
+	go func() {
+		status, body, err := p.ask(http.MethodGet, filePath(mx, download.Zip), "")
+		if err != nil || status != http.StatusOK {
+			body = ""
 		}
+		asked <- body
+	}()
+	head.awaitBlocked("event_log.*FOR UPDATE")
+	require.NotNil(t, s.blob(mx))
+	p = who.kill(p, func() {
+		up.Set(filePath(mx, download.Info), testmod.Behaviour{Body: otherInfo})
+		head.release()
+	})
+	require.Empty(t, <-asked, "the zip was answered before its event was logged")
+	require.Empty(t, s.log())
+	return func() {
+		s.recordedOnce(mx)
+		p.serves(mx)
+		s.sound()
 	}
 }
 
-func fillNothingRecorded(who succession) func(t *testing.T) func() {
-	return func(t *testing.T) func() {
-		up := testmod.NewUpstream(t, mx, my)
-		s := newSite(t, "om.example.com", "OLYMPUS_UPSTREAM="+up.URL)
-		p := s.start()
-		hang := testmod.Behaviour{Hold: make(chan struct{})}
-		up.Set(filePath(mx, download.Info), hang)
-		up.Set(filePath(my, download.Info), hang)
-		for _, m := range []testmod.Module{mx, my} {
-			go func() { _, _, _ = p.ask(http.MethodGet, filePath(m, download.Info), "") }()
-			eventually(t, "upstream is asked", func() bool { return up.Count(filePath(m, download.Info)) > 0 })
+func fillNothingRecorded(t *testing.T) func() {
+	up := testmod.NewUpstream(t, mx, my)
+	s := newSite(t, "om.example.com", "OLYMPUS_UPSTREAM="+up.URL)
+	p := s.start()
+	hang := testmod.Behaviour{Hold: make(chan struct{})}
+	up.Set(filePath(mx, download.Info), hang)
+	up.Set(filePath(my, download.Info), hang)
+	for _, m := range []testmod.Module{mx, my} {
+		go func() { _, _, _ = p.ask(http.MethodGet, filePath(m, download.Info), "") }()
+		eventually(t, "upstream is asked", func() bool { return up.Count(filePath(m, download.Info)) > 0 })
+	}
+	require.Equal(t, 2, s.count("SELECT count(*) FROM fills"))
+	p = restarted.kill(p, func() {
+		up.Set(filePath(mx, download.Info), testmod.Behaviour{})
+		up.Set(filePath(my, download.Info), testmod.Behaviour{})
+	})
+	// Of one a client asks again at once, of the other nobody.
+	answer := make(chan string)
+	go func() {
+		_, body, err := p.ask(http.MethodGet, filePath(mx, download.Info), "")
+		if err != nil {
+			body = err.Error()
 		}
-		require.Equal(t, 2, s.count("SELECT count(*) FROM fills"))
-		p = who.kill(p, func() {
-			up.Set(filePath(mx, download.Info), testmod.Behaviour{})
-			up.Set(filePath(my, download.Info), testmod.Behaviour{})
-		})
-		// Of one a client asks again at once, of the other nobody.
-		answer := make(chan string)
-		go func() {
-			_, body, err := p.ask(http.MethodGet, filePath(mx, download.Info), "")
-			if err != nil {
-				body = err.Error()
-			}
-			answer <- body
-		}()
-		return func() {
-			require.Equal(t, mx.Info(), <-answer)
-			s.awaitLog(addX)
-			p.serves(mx)
-			s.sound()
-			require.Equal(t, 1, up.Count(filePath(my, download.Info)), "nobody waits for it")
-		}
+		answer <- body
+	}()
+	return func() {
+		require.Equal(t, mx.Info(), <-answer)
+		s.awaitLog(addX)
+		p.serves(mx)
+		s.sound()
+		require.Equal(t, 1, up.Count(filePath(my, download.Info)), "nobody waits for it")
 	}
 }
 
 // listAsked kills while an upstream is being asked for a list: the next to want it must not wait for an answer of the dead.
-func listAsked(who succession) func(t *testing.T) func() {
-	return func(t *testing.T) func() {
-		up := testmod.NewUpstream(t, mx)
-		s := newSite(t, "om.example.com", "OLYMPUS_UPSTREAM="+up.URL, "OLYMPUS_LIST_TTL=1h")
-		p := s.start()
-		const list = "/example.com/mx/@v/list"
-		up.Set(list, testmod.Behaviour{Hold: make(chan struct{})})
-		go func() { _, _, _ = p.ask(http.MethodGet, list, "") }()
-		eventually(t, "upstream is asked", func() bool { return up.Count(list) > 0 })
-		p = who.kill(p, func() { up.Set(list, testmod.Behaviour{}) })
-		return func() {
-			var answers []string
-			eventually(t, "the list is answered", func() bool {
-				status, body, err := p.ask(http.MethodGet, list, "")
-				if err == nil && status == http.StatusOK {
-					require.Equal(t, "v1.0.0\n", body)
-					return true
-				}
-				answers = append(answers, body)
-				return false
-			})
-			require.Empty(t, strings.Join(answers, ""), "it was answered at the first time of asking")
-		}
+func listAsked(t *testing.T) func() {
+	up := testmod.NewUpstream(t, mx)
+	s := newSite(t, "om.example.com", "OLYMPUS_UPSTREAM="+up.URL, "OLYMPUS_LIST_TTL=1h")
+	p := s.start()
+	const list = "/example.com/mx/@v/list"
+	up.Set(list, testmod.Behaviour{Hold: make(chan struct{})})
+	go func() { _, _, _ = p.ask(http.MethodGet, list, "") }()
+	eventually(t, "upstream is asked", func() bool { return up.Count(list) > 0 })
+	p = another.kill(p, func() { up.Set(list, testmod.Behaviour{}) })
+	return func() {
+		var answers []string
+		eventually(t, "the list is answered", func() bool {
+			status, body, err := p.ask(http.MethodGet, list, "")
+			if err == nil && status == http.StatusOK {
+				require.Equal(t, "v1.0.0\n", body)
+				return true
+			}
+			answers = append(answers, body)
+			return false
+		})
+		require.Empty(t, strings.Join(answers, ""), "it was answered at the first time of asking")
 	}
 }

@@ -24,16 +24,17 @@ import (
 // until what was under way has been taken up, and checks that nothing is lost, doubled or left over.
 type crash struct {
 	name string
-	at   func(t *testing.T) (recovered func())
+	at   func() (recovered func())
 }
 
-// playCrashes brings about all crashes before it looks at how any was got over: what waits for a dead process waits for all at the same time.
+// playCrashes brings about all crashes before it looks at how any was got over: what waits for a dead process waits for all at the
+// same time.
 func playCrashes(t *testing.T, crashes ...crash) {
 	t.Helper()
 	recovered := make([]func(), len(crashes))
 	for i, c := range crashes {
 		t.Log("killed:", c.name)
-		recovered[i] = c.at(t)
+		recovered[i] = c.at()
 	}
 	for i, c := range crashes {
 		t.Log("recovering:", c.name)
@@ -63,25 +64,61 @@ func (who succession) kill(p *process, letGo func()) *process {
 	return p.again()
 }
 
-// gate withholds what a deployment in the process of the test answers to some requests: it has done what was asked by then.
-type gate struct {
-	holds func(*http.Request) bool
-	half  bool // half of the body is sent before
+// neighbour is a deployment in the process of the test that the killed ones speak with, and that withholds answers when told to.
+type neighbour struct {
+	*deployment
+	mu    sync.Mutex
+	gates []*gate
+}
 
+// gate withholds what a neighbour answers to one sort of request of one deployment: it has done what was asked by then.
+type gate struct {
+	to      string // the deployment that asks
+	holds   func(*http.Request) bool
+	half    bool // half of the body is sent before
 	once    sync.Once
 	arrived chan struct{} // closed once something is withheld
 	opened  chan struct{}
 }
 
-func newGate(half bool, holds func(*http.Request) bool) *gate {
-	return &gate{holds: holds, half: half, arrived: make(chan struct{}), opened: make(chan struct{})}
-}
-
 func (g *gate) open() { close(g.opened) }
 
-func (g *gate) wrap(next http.Handler) http.Handler {
+// newNeighbour starts a neighbour that has filled some modules. It works no jobs: what it pushes, the test pushes.
+func newNeighbour(t *testing.T, name string, modules ...testmod.Module) *neighbour {
+	t.Helper()
+	n := &neighbour{}
+	n.deployment = start(t, name, options{upstream: testmod.NewUpstream(t, modules...).URL, noJobs: true, wrap: n.wrap})
+	for _, m := range modules {
+		_, err := n.Prefetch(t.Context(), m.Path, m.Version)
+		require.NoError(t, err)
+	}
+	return n
+}
+
+// withhold makes a gate for what a deployment asks.
+func (n *neighbour) withhold(to *site, half bool, holds func(*http.Request) bool) *gate {
+	g := &gate{to: to.name, holds: holds, half: half, arrived: make(chan struct{}), opened: make(chan struct{})}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.gates = append(n.gates, g)
+	return g
+}
+
+func (n *neighbour) gateFor(r *http.Request) *gate {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, g := range n.gates {
+		if strings.Contains(r.Header.Get("Signature-Input"), g.to+"+") && g.holds(r) {
+			return g
+		}
+	}
+	return nil
+}
+
+func (n *neighbour) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !g.holds(r) {
+		g := n.gateFor(r)
+		if g == nil {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -110,38 +147,23 @@ func (g *gate) wrap(next http.Handler) http.Handler {
 	})
 }
 
-// filePath is the path of a file of a module version.
-func filePath(m testmod.Module, ext download.Ext) string {
-	return download.Request{Module: m.Path, Version: m.Version, Ext: ext}.Path()
-}
-
-// filled starts a deployment in the process of the test that has filled some modules. It works no jobs: what it pushes, the test pushes.
-func filled(t *testing.T, g *gate, modules ...testmod.Module) *deployment {
-	t.Helper()
-	o := options{upstream: testmod.NewUpstream(t, modules...).URL, noJobs: true}
-	if g != nil {
-		o.wrap = g.wrap
-	}
-	om := start(t, "om.example.com", o)
-	for _, m := range modules {
-		_, err := om.Prefetch(t.Context(), m.Path, m.Version)
-		require.NoError(t, err)
-	}
-	return om
-}
-
-// pushTo pushes the whole log of a deployment to a process, which acknowledges it.
-func (d *deployment) pushTo(p *process) {
-	d.t.Helper()
-	logged, err := models.Events(d.DB, 0, 1000, 1<<30)
-	require.NoError(d.t, err)
+// pushTo pushes the whole log of a neighbour to a process, which acknowledges it.
+func (n *neighbour) pushTo(p *process) {
+	n.t.Helper()
+	logged, err := models.Events(n.DB, 0, 1000, 1<<30)
+	require.NoError(n.t, err)
 	var events []protocol.Event
 	for i := range logged {
 		events = append(events, logged[i].Event)
 	}
-	to, err := models.FindPeer(d.DB, p.site.name)
-	require.NoError(d.t, err)
-	require.NoError(d.t, d.Peers.Push(context.Background(), peer.Target{Name: to.Name, URL: to.URL, Key: to.Key}, events))
+	to, err := models.FindPeer(n.DB, p.site.name)
+	require.NoError(n.t, err)
+	require.NoError(n.t, n.Peers.Push(context.Background(), peer.Target{Name: to.Name, URL: to.URL, Key: to.Key}, events))
+}
+
+// filePath is the path of a file of a module version.
+func filePath(m testmod.Module, ext download.Ext) string {
+	return download.Request{Module: m.Path, Version: m.Version, Ext: ext}.Path()
 }
 
 // serves waits until a process answers the files of a module with the right bytes. No answer before may be 200 and wrong.

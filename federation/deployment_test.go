@@ -45,7 +45,7 @@ type options struct {
 	backoff   time.Duration
 	lazy      bool
 	redirect  bool
-	noJobs    bool // a web process: jobs stay queued
+	noJobs    bool   // a web process: jobs stay queued
 	url       string // what it calls itself; empty: where it listens
 	key       string // note signer key; empty: a new one
 	database  string

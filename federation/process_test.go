@@ -2,7 +2,6 @@ package federation
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -20,7 +19,6 @@ import (
 	"time"
 
 	"github.com/gobuffalo/pop/v6"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"olympus/internal/blob"
@@ -231,11 +229,13 @@ func (p *process) kill() {
 func (p *process) terminate() int {
 	p.site.t.Helper()
 	require.NoError(p.site.t, p.command.Process.Signal(syscall.SIGTERM))
-	select {
-	case <-p.ended:
-	case <-time.After(45 * time.Second):
-		p.site.t.Fatalf("%s does not stop:\n%s", p.site.name, p.output)
-	}
+	return p.awaitEnd()
+}
+
+// awaitEnd waits until a process has ended by itself and returns its exit code.
+func (p *process) awaitEnd() int {
+	p.site.t.Helper()
+	eventually(p.site.t, "the process ends", p.hasEnded)
 	return p.command.ProcessState.ExitCode()
 }
 
@@ -344,52 +344,4 @@ func (s *site) sound() {
 	verified, err := d.Verify(s.t.Context(), func(p worker.Problem) { s.t.Error(p) })
 	require.NoError(s.t, err)
 	require.Zero(s.t, verified.Orphans, "blobs that nobody knows")
-}
-
-// holding is a lock on a connection of the test's own, at which a process is held up.
-type holding struct {
-	site *site
-	conn *pgx.Conn
-	tx   pgx.Tx
-}
-
-// hold takes the locks of a statement until release.
-func (s *site) hold(statement string, args ...any) *holding {
-	s.t.Helper()
-	ctx := context.Background()
-	conn, err := pgx.Connect(ctx, s.database)
-	require.NoError(s.t, err)
-	s.t.Cleanup(func() { _ = conn.Close(ctx) })
-	tx, err := conn.Begin(ctx)
-	require.NoError(s.t, err)
-	tag, err := tx.Exec(ctx, statement, args...)
-	require.NoError(s.t, err)
-	require.NotZero(s.t, tag.RowsAffected(), "nothing was locked")
-	return &holding{s, conn, tx}
-}
-
-// holdHead keeps everybody from appending to the log.
-func (s *site) holdHead() *holding {
-	s.t.Helper()
-	return s.hold("SELECT head FROM event_log FOR UPDATE")
-}
-
-// holdVersion keeps everybody from changing the row of a version.
-func (s *site) holdVersion(m testmod.Module) *holding {
-	s.t.Helper()
-	return s.hold("SELECT 1 FROM versions WHERE module = $1 AND version = $2 FOR UPDATE", m.Path, m.Version)
-}
-
-// awaitBlocked waits until somebody with a statement like the pattern waits for what is held.
-func (h *holding) awaitBlocked(pattern string) {
-	h.site.t.Helper()
-	eventually(h.site.t, "a statement waits for the lock", func() bool {
-		return h.site.count(`SELECT count(*) FROM pg_stat_activity
-			WHERE datname = current_database() AND ? = ANY (pg_blocking_pids(pid)) AND query ~ ?`, h.conn.PgConn().PID(), pattern) > 0
-	})
-}
-
-func (h *holding) release() {
-	h.site.t.Helper()
-	require.NoError(h.site.t, h.tx.Rollback(context.Background()))
 }

@@ -22,6 +22,7 @@ CREATE TABLE upstream_lists (
   found boolean NOT NULL DEFAULT false,
   latest text NOT NULL DEFAULT '',
   asked_at timestamptz NOT NULL,
+  asked_by text NOT NULL,
   answered_at timestamptz,
   error text NOT NULL DEFAULT ''
 );
@@ -29,6 +30,7 @@ COMMENT ON COLUMN upstream_lists.versions IS 'Every version that upstream has ev
 COMMENT ON COLUMN upstream_lists.found IS 'Upstream has known the module at least once.';
 COMMENT ON COLUMN upstream_lists.latest IS 'What upstream called the latest, for modules without tagged versions.';
 COMMENT ON COLUMN upstream_lists.asked_at IS 'When some process last took it upon itself to ask.';
+COMMENT ON COLUMN upstream_lists.asked_by IS 'Which process that was. If it dies before the answer, another asks.';
 
 CREATE TABLE checksum_files (
   file text PRIMARY KEY,

@@ -28,12 +28,13 @@ type locked struct {
 	Next time.Time `db:"next"` // the earliest time at which the next event may be logged: now, but after the last one
 }
 
-// lockHead keeps the end of the log still until the transaction ends: no other transaction can append meanwhile.
+// lockHead keeps the end of the log still until the transaction ends: no other transaction can append meanwhile. Postgres ends it when it
+// has heard nothing of this process for a while: one that stands still, or whose machine has gone, must not stop all the others.
 func lockHead(tx *pop.Connection) (locked, error) {
 	var l locked
 	err := one(tx, &l, "lock the event log", `
 		SELECT head, now() AS now, greatest(clock_timestamp(), logged_at + interval '1 microsecond') AS next
-		FROM event_log FOR UPDATE`)
+		FROM event_log, set_config('idle_in_transaction_session_timeout', '15s', true) FOR UPDATE OF event_log`)
 	return l, err
 }
 

@@ -33,11 +33,12 @@ const processIsDead = `(fills.process = '' OR NOT EXISTS (
 
 // ClaimFill makes a process the only one to fill a version. It reports false when a live process is at it already; a row
 // that a dead process left, or this one (which fills a version once at a time) could not let go of, is taken over with what it had
-// recorded. patience is how long a process may be silent and count as live.
+// recorded. The claim itself need not survive the database: nobody has been answered anything yet, so it does not wait for the disk.
+// patience is how long a process may be silent and count as live.
 func ClaimFill(tx *pop.Connection, module, version, process string, patience time.Duration) (*Fill, bool, error) {
 	var f Fill
 	err := one(tx, &f, fmt.Sprintf("claim the fill of %s@%s", module, version), `
-		INSERT INTO fills (module, version, process) VALUES (?, ?, ?)
+		INSERT INTO fills (module, version, process) SELECT ?, ?, ? FROM set_config('synchronous_commit', 'off', true)
 		ON CONFLICT (module, version) DO UPDATE SET process = excluded.process, started_at = now()
 			WHERE fills.process = excluded.process OR `+processIsDead+`
 		RETURNING `+fillColumns, module, version, process, patience.Seconds())

@@ -20,15 +20,18 @@ func EndProcess(tx *pop.Connection, id string) error {
 	return err
 }
 
-// RescueJobs makes the running jobs of dead processes available again and returns how many there were. A process counts as
-// dead when it has not been seen for the length of patience. The attempt that died stays counted.
-func RescueJobs(tx *pop.Connection, patience time.Duration) (int, error) {
-	n, err := exec(tx, "rescue the jobs of dead processes", `
+// RescueJobs makes the running jobs of dead processes available again, and those of the calling process that it is not at, and returns
+// how many there were. A process counts as dead when it has not been seen for the length of patience; of its own jobs, atWork names
+// those that it is at, and one that was taken less long ago may be about to begin. The attempt that died stays counted.
+func RescueJobs(tx *pop.Connection, process string, atWork []int64, patience time.Duration) (int, error) {
+	n, err := exec(tx, "rescue the jobs that nobody is at", `
 		UPDATE river_job j SET state = 'available', scheduled_at = now()
-		WHERE j.state = 'running' AND NOT EXISTS (
+		WHERE j.state = 'running' AND (NOT EXISTS (
 			SELECT 1 FROM processes p
-			WHERE p.id = j.attempted_by[array_upper(j.attempted_by, 1)] AND p.seen_at > now() - make_interval(secs => ?))`,
-		patience.Seconds())
+			WHERE p.id = j.attempted_by[array_upper(j.attempted_by, 1)] AND p.seen_at > now() - make_interval(secs => ?))
+		OR j.attempted_by[array_upper(j.attempted_by, 1)] = ? AND j.attempted_at < now() - make_interval(secs => ?)
+			AND NOT j.id = ANY (?::bigint[]))`,
+		patience.Seconds(), process, patience.Seconds(), atWork)
 	if err != nil {
 		return n, err
 	}

@@ -37,15 +37,20 @@ func FindUpstreamList(tx *pop.Connection, module string) (*UpstreamList, error) 
 	}, nil
 }
 
-// TakeUpstreamList reports whether the caller is the one to ask upstream for the list of a module now: nobody has within ttl.
-func TakeUpstreamList(tx *pop.Connection, module string, ttl time.Duration) (bool, error) {
+// TakeUpstreamList reports whether the calling process is the one to ask upstream for the list of a module now: nobody has within ttl, or
+// whoever did has died before the answer, or was this process (which asks once at a time) and could not keep it. patience is how long a
+// process may be silent and count as live.
+func TakeUpstreamList(tx *pop.Connection, module, process string, ttl, patience time.Duration) (bool, error) {
 	var row struct {
 		Module string `db:"module"`
 	}
 	err := one(tx, &row, "take the list of "+module, `
-		INSERT INTO upstream_lists AS l (module, asked_at) VALUES (?, now())
-		ON CONFLICT (module) DO UPDATE SET asked_at = now(), error = '' WHERE l.asked_at <= now() - make_interval(secs => ?)
-		RETURNING module`, module, ttl.Seconds())
+		INSERT INTO upstream_lists AS l (module, asked_at, asked_by) VALUES (?, now(), ?)
+		ON CONFLICT (module) DO UPDATE SET asked_at = now(), asked_by = excluded.asked_by, error = ''
+			WHERE l.asked_at <= now() - make_interval(secs => ?)
+				OR l.error = '' AND coalesce(l.answered_at < l.asked_at, true) AND (l.asked_by = excluded.asked_by OR NOT EXISTS (
+					SELECT 1 FROM processes p WHERE p.id = l.asked_by AND p.seen_at > now() - make_interval(secs => ?)))
+		RETURNING module`, module, process, ttl.Seconds(), patience.Seconds())
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}

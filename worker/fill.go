@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,6 +86,25 @@ func (d *Deployment) enqueueFills(tx *pop.Connection) error {
 	return d.Queue.enqueue(tx, jobs...)
 }
 
+// letGoOfFills gives up what this process has claimed and is not at any more: when the fill ended the database could not be told.
+func (d *Deployment) letGoOfFills(ctx context.Context) error {
+	claimed, err := models.ClaimedFills(d.db(ctx), d.Process)
+	if err != nil {
+		return err
+	}
+	for i := range claimed {
+		f := &claimed[i]
+		// Looked at after the claims were read: one that was not there yet by then is none of them.
+		if d.fills.isAt(f.Module, f.Version) {
+			continue
+		}
+		if err := models.AbandonFill(d.db(ctx), f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // fills are the fills of this process, and what it remembers as unknown.
 type fills struct {
 	mu      sync.Mutex
@@ -101,6 +121,13 @@ type unknown struct {
 func newFills() *fills {
 	cache, _ := lru.New[moduleVersion, unknown](unknownEntries) // fails only for sizes below 1
 	return &fills{calls: make(map[moduleVersion]*Filling), places: make(chan struct{}, concurrentFills), unknown: cache}
+}
+
+func (f *fills) isAt(module, version string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, ok := f.calls[moduleVersion{module, version}]
+	return ok
 }
 
 // Filling is a miss being filled, shared by all requests of this process that want the version.
@@ -169,7 +196,8 @@ func (d *Deployment) Fill(path, version string) *Filling {
 		d.fills.places <- struct{}{}
 		err := d.fill(ctx, path, version, f)
 		<-d.fills.places
-		if errors.Is(err, os.ErrNotExist) {
+		// A version whose .info may have been answered is not unknown, even if nobody has its zip.
+		if errors.Is(err, os.ErrNotExist) && !f.isRecorded() {
 			d.fills.unknown.Add(key, unknown{time.Now().Add(min(unknownFor, d.ListTTL)), err})
 		}
 		d.fills.mu.Lock()
@@ -255,6 +283,9 @@ func (d *Deployment) fillClaimed(ctx context.Context, claim *models.Fill, f *Fil
 			return err
 		} else {
 			defer meta.Close()
+			if err := d.checkMetadata(path, version, meta); err != nil {
+				return err
+			}
 			err = models.RecordFill(d.db(ctx), path, version, d.Process, string(meta.Info), string(meta.Mod))
 			if err != nil {
 				return err
@@ -273,6 +304,20 @@ func (d *Deployment) fillClaimed(ctx context.Context, claim *models.Fill, f *Fil
 		}
 	}
 	return err
+}
+
+// checkMetadata refuses a .info or .mod that no event can carry: once recorded they may be answered, and then the event must come.
+func (d *Deployment) checkMetadata(path, version string, meta *upstream.Metadata) error {
+	event := protocol.Event{
+		Kind: protocol.KindAdd, Module: path, Version: version, Origin: d.Name, Time: time.Unix(0, 0), Info: string(meta.Info), Mod: string(meta.Mod),
+		ModHash: protocol.ModHash(meta.Mod),
+		// What is not known yet stands for a zip without a fault.
+		ZipHash: protocol.ModHash(nil), ZipSHA256: strings.Repeat("0", 64), ZipSize: 1,
+	}
+	if err := event.Validate(); err != nil {
+		return &upstream.FailedError{URL: "upstream", Err: err}
+	}
+	return nil
 }
 
 // endOnPeers ends a fill whose version a peer knew: its events are in the log by now, and the zip comes from a peer.
@@ -308,7 +353,7 @@ func (d *Deployment) fillZip(ctx context.Context, path, version string, meta *up
 	}
 	modHash := protocol.ModHash([]byte(f.mod))
 	if sums.ModHash != "" && sums.ModHash != modHash {
-		return fmt.Errorf("the go.mod in the zip of %s@%s has hash %s, its .mod has %s", path, version, sums.ModHash, modHash)
+		return fmt.Errorf("%w: the go.mod in the zip of %s@%s has hash %s, its .mod has %s", modzip.ErrInvalid, path, version, sums.ModHash, modHash)
 	}
 	if err := d.Upstream.CheckSum(ctx, path, version, sums.H1); err != nil {
 		return err

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"github.com/gobuffalo/pop/v6"
+	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
 
 	"olympus/internal/download"
+	"olympus/internal/upstream"
 	"olympus/models"
 )
 
@@ -75,7 +77,7 @@ func (d *Deployment) List(ctx context.Context, path string, onlyHere bool) (*Lis
 	default:
 		fresh = answered.Add(d.ListTTL)
 	}
-	return merge(known, ofUpstream, fresh), nil
+	return merge(known, ofUpstream, fresh, d.hasMod(ctx, path)), nil
 }
 
 func anyAdded(versions []models.ModuleVersion) bool {
@@ -115,7 +117,7 @@ func (d *Deployment) awaitList(ctx context.Context, path string, something bool)
 }
 
 // merge joins what the log knows with what upstream lists.
-func merge(known []models.ModuleVersion, ofUpstream *models.UpstreamList, fresh time.Time) *Listed {
+func merge(known []models.ModuleVersion, ofUpstream *models.UpstreamList, fresh time.Time, hasMod func(string) bool) *Listed {
 	listed := &Listed{Known: ofUpstream.Found, Fresh: fresh}
 	hidden := make(map[string]bool)
 	seen := make(map[string]bool)
@@ -140,7 +142,7 @@ func merge(known []models.ModuleVersion, ofUpstream *models.UpstreamList, fresh 
 	if v := ofUpstream.Latest; v != "" && !hidden[v] && !seen[v] {
 		candidates = append(candidates, v)
 	}
-	listed.Latest = download.LatestVersion(candidates, nil)
+	listed.Latest = download.LatestVersion(candidates, hasMod)
 	for _, v := range candidates {
 		if !module.IsPseudoVersion(v) {
 			listed.Versions = append(listed.Versions, v)
@@ -148,6 +150,15 @@ func merge(known []models.ModuleVersion, ofUpstream *models.UpstreamList, fresh 
 	}
 	download.Sort(listed.Versions)
 	return listed
+}
+
+// hasMod tells whether a version has a go.mod of its own, as far as the log knows it: for one that has none, the .mod is one line that
+// stands in. The go command prefers +incompatible versions to those without.
+func (d *Deployment) hasMod(ctx context.Context, path string) func(version string) bool {
+	return func(version string) bool {
+		v, err := models.FindVersion(d.db(ctx), path, version)
+		return err != nil || !v.Known() || v.Mod != "module "+modfile.AutoQuote(path)+"\n"
+	}
 }
 
 // refreshList asks upstream for the list of a module, unless that is under way.
@@ -171,16 +182,38 @@ func (d *Deployment) refreshList(path string) *listing {
 	return call
 }
 
-// askUpstream asks upstream for the list of a module, and for its latest version if the list is empty, and keeps the answer. When another
-// process is asking, it waits for that one's answer instead.
+// askUpstream asks upstream for the list of a module, and for its latest version if the list is empty, and keeps the answer. While another
+// process is asking, it waits for that one's answer instead, or its death.
 func (d *Deployment) askUpstream(ctx context.Context, path string) error {
-	taken, err := models.TakeUpstreamList(d.db(ctx), path, d.ListTTL)
-	if err != nil {
-		return err
+	poll := time.NewTicker(25 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		taken, err := models.TakeUpstreamList(d.db(ctx), path, d.Process, d.ListTTL, patience)
+		if err != nil {
+			return err
+		}
+		if taken {
+			return d.askTaken(ctx, path)
+		}
+		list, err := models.FindUpstreamList(d.db(ctx), path)
+		switch {
+		case err != nil:
+			return err
+		case list.Error != "":
+			return &upstream.FailedError{URL: "upstream", Err: errors.New(list.Error)}
+		case list.AnsweredAt != nil:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-poll.C:
+		}
 	}
-	if !taken {
-		return d.awaitOtherProcess(ctx, path)
-	}
+}
+
+// askTaken asks upstream for a list that this process alone asks for.
+func (d *Deployment) askTaken(ctx context.Context, path string) error {
 	versions, latest, found, err := d.listUpstream(ctx, path)
 	if err != nil {
 		d.Log.Warn("upstream could not be asked for a list", "module", path, "error", err)
@@ -210,26 +243,4 @@ func (d *Deployment) listUpstream(ctx context.Context, path string) (versions []
 		return nil, "", found, nil
 	}
 	return nil, "", false, err
-}
-
-// awaitOtherProcess waits until another process of the deployment has kept upstream's answer, or that there was none.
-func (d *Deployment) awaitOtherProcess(ctx context.Context, path string) error {
-	poll := time.NewTicker(25 * time.Millisecond)
-	defer poll.Stop()
-	for {
-		list, err := models.FindUpstreamList(d.db(ctx), path)
-		switch {
-		case err != nil && !errors.Is(err, models.ErrNotFound):
-			return err
-		case err == nil && list.Error != "":
-			return errors.New(list.Error)
-		case err == nil && list.AnsweredAt != nil:
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-poll.C:
-		}
-	}
 }

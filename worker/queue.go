@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/gobuffalo/buffalo/worker"
@@ -31,6 +32,11 @@ type Queue struct {
 	// stopping ends when Stop is called: what only waits may end at once.
 	stopping context.Context
 	stop     context.CancelFunc
+
+	mu sync.Mutex
+	// work are the jobs that this process is at, and those that have ended of late, with the time: until River has recorded the end,
+	// and it tries for some seconds, they still count as running.
+	work map[int64]time.Time
 }
 
 var _ worker.Worker = (*Queue)(nil)
@@ -87,7 +93,7 @@ func NewQueue(ctx context.Context, databaseURL, process string, log *slog.Logger
 		pool.Close()
 		return nil, fmt.Errorf("open the queue: %w", err)
 	}
-	q := &Queue{client: client, workers: workers, names: make(map[string]bool), pool: pool}
+	q := &Queue{client: client, workers: workers, names: make(map[string]bool), pool: pool, work: make(map[int64]time.Time)}
 	q.stopping, q.stop = context.WithCancel(context.Background())
 	return q, nil
 }
@@ -119,7 +125,8 @@ func (q *Queue) Register(name string, h worker.Handler) error {
 	}
 	q.names[name] = true
 	river.AddWorkerArgs(q.workers, namedArgs{name: name}, &handler[namedArgs]{
-		work: func(_ context.Context, job *river.Job[namedArgs]) error { return h(job.Args.args) },
+		queue: q,
+		work:  func(_ context.Context, job *river.Job[namedArgs]) error { return h(job.Args.args) },
 	})
 	return nil
 }
@@ -182,22 +189,54 @@ func register[A river.JobArgs](q *Queue, work func(context.Context, *river.Job[A
 		return fmt.Errorf("a handler named %q is already registered", args.Kind())
 	}
 	q.names[args.Kind()] = true
-	return river.AddWorkerSafely(q.workers, &handler[A]{work: work, nextRetry: nextRetry})
+	return river.AddWorkerSafely(q.workers, &handler[A]{queue: q, work: work, nextRetry: nextRetry})
 }
 
 type handler[A river.JobArgs] struct {
 	river.WorkerDefaults[A]
+	queue     *Queue
 	work      func(context.Context, *river.Job[A]) error
 	nextRetry func(*rivertype.JobRow) time.Time
 }
 
-func (h *handler[A]) Work(ctx context.Context, job *river.Job[A]) error { return h.work(ctx, job) }
+func (h *handler[A]) Work(ctx context.Context, job *river.Job[A]) error {
+	h.queue.begin(job.ID)
+	defer h.queue.end(job.ID)
+	return h.work(ctx, job)
+}
 
 func (h *handler[A]) NextRetry(job *river.Job[A]) time.Time {
 	if h.nextRetry == nil {
 		return time.Time{}
 	}
 	return h.nextRetry(job.JobRow)
+}
+
+func (q *Queue) begin(job int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.work[job] = time.Time{}
+}
+
+func (q *Queue) end(job int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.work[job] = time.Now()
+}
+
+// atWork returns the jobs that this process is at, or was until a moment ago.
+func (q *Queue) atWork() []int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	jobs := make([]int64, 0, len(q.work))
+	for job, ended := range q.work {
+		if !ended.IsZero() && time.Since(ended) > patience {
+			delete(q.work, job)
+			continue
+		}
+		jobs = append(jobs, job)
+	}
+	return jobs
 }
 
 // namedArgs are the arguments of a job that is known by a handler's name only.

@@ -51,6 +51,7 @@ func (d *Deployment) Tick(ctx context.Context) {
 	go d.every(ctx, heartbeat, "say that this process lives", func(ctx context.Context) error {
 		return models.Beat(d.db(ctx), d.Process, d.Role, hostOf(d.Process))
 	})
+	go d.every(ctx, heartbeat, "let go of fills", d.letGoOfFills)
 	if !works {
 		<-ctx.Done()
 		return
@@ -103,14 +104,15 @@ func (d *Deployment) queueDue(ctx context.Context) error {
 	return d.transaction(ctx, d.wakeFetch)
 }
 
-// rescue takes up the jobs and fills of processes that have died.
+// rescue takes up the jobs and fills of processes that have died, and jobs of this one that have ended while the database could not be
+// told.
 func (d *Deployment) rescue(ctx context.Context) error {
-	n, err := models.RescueJobs(d.db(ctx), patience)
+	n, err := models.RescueJobs(d.db(ctx), d.Process, d.Queue.atWork(), patience)
 	if err != nil {
 		return err
 	}
 	if n > 0 {
-		d.Log.Warn("took up the jobs of a process that died", "jobs", n)
+		d.Log.Warn("took up jobs that nobody was at", "jobs", n)
 	}
 	return d.transaction(ctx, d.enqueueFills)
 }

@@ -44,6 +44,7 @@ func Check(m module.Version, path string, limit int64) (Sums, error) {
 	if err != nil {
 		return Sums{}, refuse(m, err)
 	}
+	inflateFast(z)
 	in.left = -1
 	files, err := modzip.CheckZip(m, path)
 	if err != nil {

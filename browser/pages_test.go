@@ -1,0 +1,183 @@
+package browser
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// crawl follows every link from the dashboard on within the deployment and returns the pages, each inspected once. Everything that a page
+// leads to must be there; a zip that is not held need not be had.
+func (b *tab) crawl(d *deployment, inspect func(path string)) []string {
+	b.t.Helper()
+	known := map[string]bool{"/": true}
+	pages := []string{"/"}
+	for i := 0; i < len(pages); i++ {
+		b.visit(pages[i])
+		inspect(pages[i])
+		for _, path := range b.links() {
+			if known[path] {
+				continue
+			}
+			known[path] = true
+			switch {
+			case strings.HasPrefix(path, "/assets/"): // loaded by the page, or there would be a fault
+			case strings.Contains(path, "/@v/"):
+				response, body := d.get(path, "*/*")
+				if !strings.HasSuffix(path, ".zip") {
+					assert.Equal(b.t, http.StatusOK, response.StatusCode, "%s, of %s: %s", path, pages[i], body)
+				}
+			default:
+				pages = append(pages, path)
+			}
+		}
+	}
+	return pages
+}
+
+// inspect looks at the page at hand as different readers do.
+func (b *tab) inspect(path string) {
+	b.t.Helper()
+	assert.True(b.t, strings.HasSuffix(evaluate[string](b, "document.title"), "olympus.example.com"), "the title of %s", path)
+	b.check(path+": structure", structure)
+	b.check(path+": only text", onlyText)
+	b.check(path+": wide", fits)
+	b.check(path+": light", legible)
+	b.size(390, 844, true)
+	b.check(path+": on a phone", fits)
+	b.check(path+": light, on a phone", legible)
+	b.scheme("dark")
+	b.check(path+": dark, on a phone", legible)
+	assert.Less(b.t, evaluate[float64](b, "(() => {"+tools+"return light(ground(document.body))})()"), 0.05, "%s is not dark", path)
+	b.scheme("light")
+	b.size(1280, 900, false)
+	assert.Greater(b.t, evaluate[float64](b, "(() => {"+tools+"return light(ground(document.body))})()"), 0.8, "%s is not light", path)
+}
+
+// requireJSON requires of each page that it is JSON for who asks for that: a listing an array, anything else an object.
+func requireJSON(t *testing.T, d *deployment, pages []string) {
+	t.Helper()
+	for _, path := range pages {
+		value := d.json(path)
+		section, _, _ := strings.Cut(path, "?")
+		switch section {
+		case "/peers", "/events", "/modules", "/jobs":
+			require.IsType(t, []any{}, value, path)
+		default:
+			require.IsType(t, map[string]any{}, value, path)
+		}
+	}
+}
+
+func TestEmptyDeployment(t *testing.T) {
+	t.Parallel()
+	d := start(t, "olympus.example.com", "off")
+	b := newTab(t, d)
+	pages := b.crawl(d, b.inspect)
+	require.ElementsMatch(t, []string{"/", "/peers", "/events", "/modules", "/jobs"}, pages)
+	requireJSON(t, d, pages)
+
+	b.visit("/")
+	for _, words := range []string{
+		"Nothing is in trouble", "olympus.example.com", "GOPROXY=" + d.url + " go mod download", "olympus task peers:add https://",
+		d.signer.VerifierKey(), "No jobs",
+	} {
+		require.Contains(t, b.text(), words)
+	}
+	b.visitMissing("/nothing")
+	require.Contains(t, b.text(), "Error 404 Not Found /nothing: there is nothing here")
+	b.inspect("/nothing")
+	b.follow("the way back", click(`main a`))
+	require.Equal(t, d.url+"/", evaluate[string](b, "location.href"))
+}
+
+func TestBusyDeployment(t *testing.T) {
+	t.Parallel()
+	d := busy(t)
+	b := newTab(t, d)
+	texts := map[string]string{}
+	rows := map[string][]string{}
+	pages := b.crawl(d, func(path string) {
+		b.inspect(path)
+		texts[path], rows[path] = b.text(), b.rows()
+	})
+	requireJSON(t, d, pages)
+
+	row := func(page, text string) string {
+		t.Helper()
+		var found []string
+		for _, row := range rows[page] {
+			if strings.HasPrefix(row, text) {
+				found = append(found, row)
+			}
+		}
+		require.Len(t, found, 1, "rows of %s with %q: %q", page, text, rows[page])
+		return found[0]
+	}
+	t.Run("peers", func(t *testing.T) {
+		for _, page := range []string{"/", "/peers"} {
+			require.Contains(t, row(page, lagging), "active 2 1,236 1,234", "the lag")
+			require.Regexp(t, `1,234 \S.* (ago|now) \S.* (ago|now) 3 h ago$`, row(page, lagging), "pulled, pushed to, pushed from")
+			require.Contains(t, row(page, dead), "failing")
+			require.Contains(t, row(page, dead), "3 pushes queued")
+			require.Contains(t, row(page, paused), "paused")
+			require.Contains(t, row(page, longPeer), "paused")
+			require.Contains(t, row(page, evil), "failing")
+			require.Contains(t, texts[page], "connection refused", "why the dead one is dead")
+		}
+		page := "/peers/" + dead
+		require.Contains(t, pages, page)
+		require.Regexp(t, `Last error .*pull from og\.example\.com: .*connection refused`, texts[page])
+		require.Contains(t, texts["/peers/"+paused], "olympus task peers:resume "+paused)
+		require.Contains(t, texts["/peers/"+lagging], "Lag 1,234 events not yet taken")
+	})
+	t.Run("versions", func(t *testing.T) {
+		for version, says := range map[string][2]string{ // in the listing, and on its page
+			held:       {"live held", "Its zip is held here"},
+			upper:      {"live remote", "go get " + upper},
+			remote:     {"live remote", "Its zip is not here yet"},
+			failed:     {"live failed", "Its zip could not be fetched in 1 attempt"},
+			deprecated: {"deprecated remote", "olympus task modules:delete " + deprecated},
+			deleted:    {"deleted barred", "Barred for good"},
+			unknown:    {"deprecated unknown", "Nothing is served"},
+			conflicted: {"live conflict remote", "added more than once, with different bytes"},
+			wide:       {"live remote", "go get " + wide},
+		} {
+			require.Contains(t, row("/modules", version), says[0])
+			page := "/modules/" + strings.NewReplacer("U", "%21u", "V", "%21v", "L", "%21l", "R", "%21r").Replace("")
+			for _, path := range pages {
+				if strings.HasPrefix(path, "/modules/") && strings.Contains(texts[path], version+" ") {
+					page = path
+				}
+			}
+			require.Contains(t, texts[page], says[1], version)
+		}
+		require.Contains(t, texts["/"], "1 version is known with different bytes")
+		require.Contains(t, texts["/"], "1 zip could not be fetched")
+		require.Contains(t, texts["/"], "4 things are in trouble")
+	})
+	t.Run("hostile text is text", func(t *testing.T) {
+		shown := 0
+		for path, text := range texts {
+			shown += strings.Count(text, hostile)
+			require.NotContains(t, strings.ReplaceAll(text, hostile, ""), "42", path)
+		}
+		require.GreaterOrEqual(t, shown, 14)
+		for _, path := range []string{"/", "/peers", "/events", "/modules", "/jobs", "/modules/" + failed, "/modules/" + deprecated} {
+			require.Contains(t, texts[path], hostile, path)
+			require.Contains(t, texts[path], evil, path)
+		}
+		for _, module := range []string{"example.com/<script>alert(1)</script>@v1.0.0", `example.com/<%= 6*7 %>"'>@v1.0.0`} {
+			require.Contains(t, texts["/modules"], module)
+			require.Contains(t, texts["/events"], module)
+		}
+	})
+	t.Run("jobs", func(t *testing.T) {
+		require.Contains(t, texts["/jobs"], "push retryable "+dead+" 1 of 5")
+		require.Contains(t, texts["/jobs"], "push completed "+lagging+" 1 of 5")
+		require.Regexp(t, `last error push to og\.example\.com: .*connection refused`, texts["/jobs"])
+	})
+}

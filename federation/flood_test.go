@@ -1,0 +1,99 @@
+package federation
+
+import (
+	"context"
+	"net/http"
+	"sort"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"olympus/internal/testmod"
+)
+
+// Everything at once: two origins fill the same 500 modules and push them to OA, whose two processes work the pushes and meanwhile pull
+// both logs, several times over. In the end OA has each version once: one event, one blob.
+func TestFloodOfPushesAndPulls(t *testing.T) {
+	t.Parallel()
+	const n = 500
+	modules := make([]testmod.Module, n)
+	for i := range modules {
+		modules[i] = numbered("flood", i)
+	}
+	up := testmod.Tree(t, t.TempDir(), modules...)
+	om := start(t, "om.example.com", options{upstream: up, attempts: 5})
+	og := start(t, "og.example.com", options{upstream: up, attempts: 5})
+	// A miss asks peers first. Here both origins are to fill all by themselves.
+	knowsNothing := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, "/modules/") {
+				http.NotFound(w, r)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+	oa := start(t, "oa.example.com", options{wrap: knowsNothing})
+	oa2 := oa.another(nil)
+	oa.knows(om, og)
+	om.knows(oa)
+	og.knows(oa)
+
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var filling, pulling sync.WaitGroup
+	for _, d := range []*deployment{oa, oa2} {
+		for _, from := range []*deployment{om, og, om, og} {
+			pulling.Go(func() {
+				if _, err := d.Pull(ctx, from.Name, time.Hour); err != nil && ctx.Err() == nil {
+					t.Errorf("a pull that waits for news: %v", err)
+				}
+			})
+		}
+	}
+	for worker := range 8 {
+		for _, d := range []*deployment{om, og} {
+			filling.Go(func() {
+				for i := worker; i < n; i += 8 {
+					if err := d.Fill(modules[i].Path, modules[i].Version).Wait(t.Context()); err != nil {
+						t.Errorf("fill %s: %v", modules[i].Path, err)
+					}
+				}
+			})
+		}
+	}
+	filling.Wait()
+	stop()
+	pulling.Wait()
+	oa.pull(om)
+	oa.pull(og)
+
+	eventually(t, "every zip is held and every job done", func() bool {
+		return oa.count("versions WHERE held") == n &&
+			oa.count("river_job WHERE kind = 'receive' AND state NOT IN ('completed')") == 0 &&
+			om.count("river_job WHERE kind = 'push' AND state NOT IN ('completed')") == 0 &&
+			og.count("river_job WHERE kind = 'push' AND state NOT IN ('completed')") == 0
+	})
+	require.Positive(t, oa.count("river_job WHERE kind = 'receive'"), "nothing came by push")
+	log := oa.log() // without a gap
+	require.Len(t, log, n)
+	want := make([]string, n)
+	sums := make([]string, n)
+	for i, m := range modules {
+		want[i] = "add " + m.Path + "@" + m.Version
+		sums[i] = testmod.Event(t, m, "x").ZipSHA256
+	}
+	require.ElementsMatch(t, want, log)
+	sort.Strings(sums)
+	require.Equal(t, sums, oa.blobs())
+	for _, d := range []*deployment{om, og} {
+		require.Len(t, d.log(), n)
+		require.Equal(t, n, d.count("events WHERE origin = ?", d.Name))
+	}
+	require.EqualValues(t, n, oa.pointer(om))
+	require.EqualValues(t, n, oa.pointer(og))
+	require.Zero(t, oa.count("versions WHERE conflict OR deleted OR deprecated OR fetch_due_at IS NOT NULL"))
+}
