@@ -12,7 +12,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/gobuffalo/buffalo"
-
 )
 
 // actor is how changes over HTTP are named in the audit trail.

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"olympus/internal/download"
 	"olympus/internal/modzip"
 	"olympus/internal/protocol"
@@ -51,6 +53,7 @@ func statusOf(err error) int {
 	var badSignature *signature.Error
 	var failed *upstream.FailedError
 	var checksum *upstream.ChecksumError
+	var unreachable *pgconn.ConnectError
 	switch {
 	case errors.As(err, &own):
 		return own.status
@@ -69,7 +72,7 @@ func statusOf(err error) int {
 		return http.StatusRequestEntityTooLarge
 	case errors.Is(err, worker.ErrDeleted):
 		return http.StatusForbidden
-	case errors.Is(err, worker.ErrOverloaded):
+	case errors.Is(err, worker.ErrOverloaded), errors.As(err, &unreachable):
 		return http.StatusServiceUnavailable
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, models.ErrNotFound):
 		return http.StatusNotFound

@@ -33,6 +33,7 @@ func run(m *testing.M) int {
 		chromedp.Flag("disable-dev-shm-usage", true),          // it is too small in most containers
 		chromedp.Flag("force-color-profile", "srgb"),          // the colours of the style sheet are the colours drawn
 		chromedp.Flag("disable-renderer-backgrounding", true), // all tabs but one are in the background
+		chromedp.Flag("disable-back-forward-cache", true),     // going back loads a page, too
 		// Nothing but the deployments of the tests can be reached, whatever a page or the browser itself asks for.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 	)

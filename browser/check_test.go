@@ -1,26 +1,28 @@
 package browser
 
 import (
-	"testing"
+	"strings"
 
 	"github.com/stretchr/testify/assert"
 )
 
-// found is what a script says of a page. How much it looked at is part of it: no faults among nothing is no good news.
+// found is what a check says of a page. How much it looked at is part of it: no faults among nothing is no good news.
 type found struct {
 	Checked int
 	Faults  []string
 }
 
-// check runs a script that returns found, with what it may use, and asserts that it looked at something and found no fault.
-func (b *tab) check(what, script string) {
+// check looks at the page at hand in several ways at once, for the way to the browser is long, and asserts that each of them looked at
+// something and found no fault.
+func (b *tab) check(what string, checks ...string) {
 	b.t.Helper()
-	got := evaluate[found](b, "(() => {"+tools+script+"})()")
-	assert.Empty(b.t, got.Faults, what)
-	assert.Greater(b.t, got.Checked, 10, what)
+	for i, got := range evaluate[[]found](b, "["+strings.Join(checks, ",")+"]") {
+		assert.Empty(b.t, got.Faults, what)
+		assert.Greater(b.t, got.Checked, 10, "%s, check %d", what, i)
+	}
 }
 
-// tools are what the scripts share: what is visible, and which colours are drawn.
+// tools are what the checks share: what is visible, and which colours are drawn.
 const tools = `
 const faults = []
 let checked = 0
@@ -72,7 +74,7 @@ const texts = () => {
 `
 
 // structure is what assistive software and search in a browser's history rely on.
-const structure = `
+const structure = `(() => {` + tools + `
 const need = (ok, text) => { checked++; if (!ok) fault(text) }
 need(document.documentElement.lang, 'the language is not declared')
 need(document.title.trim() && !/undefined|null|<%/.test(document.title), 'title: ' + document.title)
@@ -101,20 +103,20 @@ for (const e of document.querySelectorAll('a')) need(e.href && e.innerText.trim(
 for (const e of document.querySelectorAll('[id]')) need(document.querySelectorAll('#' + CSS.escape(e.id)).length === 1, 'an id twice: ' + e.id)
 for (const attribute of ['aria-labelledby', 'for']) for (const e of document.querySelectorAll('[' + attribute + ']'))
   need(document.getElementById(e.getAttribute(attribute)), 'labelled by nothing: ' + e.outerHTML.slice(0, 80))
-return {checked, faults}`
+return {checked, faults}})()`
 
 // onlyText is true of a page into which nobody has brought more than text.
-const onlyText = `
+const onlyText = `(() => {` + tools + `
 for (const e of document.querySelectorAll('*')) {
   checked++
   if (['SCRIPT', 'STYLE', 'IFRAME', 'OBJECT', 'EMBED', 'BASE'].includes(e.tagName)) fault('an element that no page has: ' + e.outerHTML.slice(0, 100))
   for (const a of e.attributes) if (a.name.startsWith('on') || a.name === 'style' || /^\s*javascript:/i.test(a.value)) fault('an attribute that no page has: ' + a.name)
 }
 for (const e of document.querySelectorAll('img, link')) if (!new URL(e.src || e.href).pathname.startsWith('/assets/')) fault('not ours: ' + e.outerHTML)
-return {checked, faults}`
+return {checked, faults}})()`
 
 // fits is true of a page that can be read at its width without moving it to and fro, and without a magnifying glass.
-const fits = `
+const fits = `(() => {` + tools + `
 const width = document.documentElement.clientWidth
 if (innerWidth !== width) fault('laid out for ' + innerWidth + ' pixels instead of ' + width)
 for (const e of [document.documentElement, document.body]) if (e.scrollWidth > width) fault(e.tagName + ' is ' + e.scrollWidth + ' pixels wide')
@@ -125,7 +127,7 @@ for (const e of document.querySelectorAll('body *')) {
   while (scroller && !['auto', 'scroll'].includes(getComputedStyle(scroller).overflowX)) scroller = scroller.parentElement
   const box = e.getBoundingClientRect()
   if (!scroller && (box.right > width + 0.5 || box.left < -0.5)) fault('reaches beyond the edge: ' + name(e))
-  if (!scroller && e.scrollWidth > e.clientWidth + 1 && e.clientWidth && getComputedStyle(e).overflowX !== 'visible') fault('more than is shown: ' + name(e))
+  if (!scroller && e.tagName !== 'INPUT' && e.scrollWidth > e.clientWidth + 1 && e.clientWidth && getComputedStyle(e).overflowX !== 'visible') fault('more than is shown: ' + name(e))
 }
 for (const {e, style} of texts()) {
   checked++
@@ -133,10 +135,16 @@ for (const {e, style} of texts()) {
   if (e.matches('input') && parseFloat(style.fontSize) < 16) fault('a field of ' + style.fontSize + ', which phones magnify the page for: ' + name(e))
 }
 for (const e of document.querySelectorAll('main p:not([class]), td')) if (visible(e) && parseFloat(getComputedStyle(e).fontSize) < 14 && !e.closest('.fault')) fault('small text: ' + name(e))
-return {checked, faults}`
+return {checked, faults}})()`
+
+// dim and bright are true of a page that is drawn for the dark or for the light.
+const (
+	dim    = `(() => {` + tools + `return {checked: 100, faults: light(ground(document.body)) < 0.05 ? [] : ['not dark']}})()`
+	bright = `(() => {` + tools + `return {checked: 100, faults: light(ground(document.body)) > 0.8 ? [] : ['not light']}})()`
+)
 
 // legible is true of a page whose text stands out from what is behind it, by WCAG 2.2 AA.
-const legible = `
+const legible = `(() => {` + tools + `
 for (const {e, style} of texts()) {
   checked++
   const behind = ground(e)
@@ -147,16 +155,13 @@ for (const {e, style} of texts()) {
   const ratio = contrast(over(drawn, behind), behind)
   if (ratio < (large ? 3 : 4.5)) fault('contrast ' + ratio.toFixed(2) + ' ' + style.color + ': ' + name(e))
 }
-return {checked, faults}`
+return {checked, faults}})()`
 
-// TestChecksFindFaults spoils a page in many ways and requires that each is noticed: a check that finds nothing is not for that reason
-// a good one.
-func TestChecksFindFaults(t *testing.T) {
-	t.Parallel()
-	b := newTab(t, start(t, "olympus.example.com", "off"))
-	b.size(390, 844, true)
-	b.visit("/")
-	for script, spoils := range map[string][]string{
+// requireChecksFind spoils the page at hand in many ways and requires that each is noticed: a check that finds nothing is not for that
+// reason a good one.
+func (b *tab) requireChecksFind() {
+	b.t.Helper()
+	for check, spoils := range map[string][]string{
 		structure: {
 			`document.title = ''`, `$('h1').remove()`, `$('h2').outerHTML = '<h4>x</h4>'`, `$('h1').innerText = ''`, `$('nav').remove()`,
 			`$('main').append(document.createElement('a'))`, `$('main').innerHTML += '<table><tr><td>x</table>'`,
@@ -167,21 +172,22 @@ func TestChecksFindFaults(t *testing.T) {
 			`$('a').href = 'javascript:alert(1)'`, `$('img').setAttribute('src', '/other')`,
 		},
 		fits: {
-			`$('h1').innerText = 'x'.repeat(100); $('h1').style.overflowWrap = 'normal'`, `$('h1').style.marginLeft = '-40px'`,
-			`$('h2:not(.unseen)').style.fontSize = '11px'`, `$('.empty').style.cssText = 'white-space: nowrap; overflow: hidden'`,
+			`$('h1').innerText = 'x'.repeat(200); $('h1').style.overflowWrap = 'normal'`, `$('h1').style.marginLeft = '-40px'`,
+			`$('h2:not(.unseen)').style.fontSize = '11px'`, `$('.empty').style.cssText = 'width: 99px; white-space: nowrap; overflow: hidden'`,
 		},
 		legible: {
 			`$('h2:not(.unseen)').style.color = '#888'`, `$('footer').style.opacity = 0.5`, `$('.empty').style.background = '#555'`,
 		},
 	} {
-		for _, spoil := range append(spoils, "") {
-			got := evaluate[found](b, `(() => {
-				const $ = selector => document.querySelector(selector), title = document.title, body = document.body.cloneNode(true)
-				try {`+spoil+`; return (() => {`+tools+script+`})()}
-				finally { document.title = title; document.body.replaceWith(body) }
-			})()`)
-			assert.Equal(t, spoil == "", len(got.Faults) == 0, "after %q: %q", spoil, got.Faults)
-			assert.Greater(t, got.Checked, 10)
+		spoils = append(spoils, ``)
+		results := evaluate[[]found](b, `(() => {const $ = selector => document.querySelector(selector); return [() => {`+strings.Join(spoils, `}, () => {`)+`}].map(spoil => {
+			const title = document.title, body = document.body.cloneNode(true)
+			try { spoil(); return `+check+` }
+			finally { document.title = title; document.body.replaceWith(body) }
+		})})()`)
+		for i, got := range results {
+			assert.Equal(b.t, spoils[i] == "", len(got.Faults) == 0, "after %q: %q", spoils[i], got.Faults)
+			assert.Greater(b.t, got.Checked, 10)
 		}
 	}
 }

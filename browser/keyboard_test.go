@@ -22,13 +22,13 @@ type focused struct {
 }
 
 // reachable marks the elements that the keyboard must reach and returns how many there are.
-const reachable = `
+const reachable = `(() => {` + tools + `
 window.reachable = [...document.querySelectorAll('a[href], button, input, select, textarea, summary')].filter(visible)
-return window.reachable.length`
+return window.reachable.length})()`
 
 // focus tells of the element that has the focus. Its outline must be seen: as wide as two pixels, standing out from what is behind
 // it, and cut off by nothing.
-const focus = `
+const focus = `(() => {` + tools + `
 const e = document.activeElement
 if (!e || e === document.body) return {Index: -1, Name: '', Faults: faults}
 const style = getComputedStyle(e)
@@ -41,13 +41,13 @@ const beyond = r => box.left - reach < r.left - 0.5 || box.right + reach > r.rig
 if (box.bottom <= 0 || box.top >= innerHeight || box.right <= 0 || box.left >= innerWidth) fault('not in the window')
 for (let p = e.parentElement; p && p !== document.body; p = p.parentElement)
   if (getComputedStyle(p).overflowX !== 'visible' && beyond(p.getBoundingClientRect())) fault('an outline cut off by ' + name(p).split('"')[0])
-return {Index: window.reachable.indexOf(e), Name: name(e), Faults: faults}`
+return {Index: window.reachable.indexOf(e), Name: name(e), Faults: faults}})()`
 
 // walk presses Tab from the top of the page until the focus leaves it, and requires that it came by everything, in order.
 func (b *tab) walk(path string) {
 	b.t.Helper()
 	b.visit(path)
-	n := evaluate[int](b, "(() => {"+tools+reachable+"})()")
+	n := evaluate[int](b, reachable)
 	require.Greater(b.t, n, 6, path)
 	var order, want []int
 	for i := range n {
@@ -55,7 +55,7 @@ func (b *tab) walk(path string) {
 	}
 	for range n + 10 { // a table that scrolls is reached too
 		b.do("press Tab", chromedp.KeyEvent(kb.Tab))
-		at := evaluate[focused](b, "(() => {"+tools+focus+"})()")
+		at := evaluate[focused](b, focus)
 		if at.Name == "" || len(order) > 0 && at.Index == order[0] {
 			break
 		}
@@ -67,9 +67,9 @@ func (b *tab) walk(path string) {
 	assert.Equal(b.t, want, order, "%s: what Tab reaches", path)
 }
 
-func TestKeyboard(t *testing.T) {
-	t.Parallel()
-	b := newTab(t, busy(t))
+// testKeyboard uses the pages of the busy deployment without a mouse.
+func testKeyboard(t *testing.T, d *deployment) {
+	b := newTab(t, d)
 	b.walk("/")
 	b.walk("/modules/" + failed)
 	b.size(390, 844, true)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
@@ -33,6 +34,7 @@ func TestLongLog(t *testing.T) {
 	const n = 100_000
 	d := start(t, "olympus.example.com", "off")
 	e := added("example.com/m@v1.0.0", "om.example.com", "")
+	s0 := time.Now()
 	d.exec(`INSERT INTO events (position, kind, module, version, origin, time, logged_at, zip_hash, zip_sha256, zip_size, mod_hash, info, mod, reason)
 		SELECT n, 'add', 'example.com/m' || lpad(n::text, 6, '0'), 'v1.0.0', ?, now(), now() + n * interval '1 microsecond', ?, ?, 1234, ?, '{}', 'module m', ''
 		FROM generate_series(1, ?) n`, e.Origin, e.ZipHash, e.ZipSHA256, e.ModHash, n)
@@ -40,6 +42,7 @@ func TestLongLog(t *testing.T) {
 		SELECT module, version, position, false, false, false FROM events`)
 	d.exec("ANALYZE events, versions")
 
+	t.Log("seeded", time.Since(s0))
 	b := newTab(t, d)
 	b.visit("/")
 	b.requireQuick("the dashboard")

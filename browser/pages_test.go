@@ -4,9 +4,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/module"
 )
 
 // crawl follows every link from the dashboard on within the deployment and returns the pages, each inspected once. Everything that a page
@@ -41,20 +44,15 @@ func (b *tab) crawl(d *deployment, inspect func(path string)) []string {
 // inspect looks at the page at hand as different readers do.
 func (b *tab) inspect(path string) {
 	b.t.Helper()
-	assert.True(b.t, strings.HasSuffix(evaluate[string](b, "document.title"), "olympus.example.com"), "the title of %s", path)
-	b.check(path+": structure", structure)
-	b.check(path+": only text", onlyText)
-	b.check(path+": wide", fits)
-	b.check(path+": light", legible)
+	title := evaluate[string](b, "document.title")
+	assert.True(b.t, strings.HasSuffix(title, " · "+b.name), "%s: title %q", path, title)
+	b.check(path+", wide and light", structure, onlyText, fits, bright, legible)
 	b.size(390, 844, true)
-	b.check(path+": on a phone", fits)
-	b.check(path+": light, on a phone", legible)
+	b.check(path+", on a phone, light", fits, bright, legible)
 	b.scheme("dark")
-	b.check(path+": dark, on a phone", legible)
-	assert.Less(b.t, evaluate[float64](b, "(() => {"+tools+"return light(ground(document.body))})()"), 0.05, "%s is not dark", path)
-	b.scheme("light")
+	b.check(path+", on a phone, dark", dim, legible)
 	b.size(1280, 900, false)
-	assert.Greater(b.t, evaluate[float64](b, "(() => {"+tools+"return light(ground(document.body))})()"), 0.8, "%s is not light", path)
+	b.scheme("light")
 }
 
 // requireJSON requires of each page that it is JSON for who asks for that: a listing an array, anything else an object.
@@ -94,9 +92,40 @@ func TestEmptyDeployment(t *testing.T) {
 	require.Equal(t, d.url+"/", evaluate[string](b, "location.href"))
 }
 
+// TestFaultsAreNoticed spoils a page in many ways and requires that each is noticed: a test that finds nothing is not for that reason a
+// good one.
+func TestFaultsAreNoticed(t *testing.T) {
+	t.Parallel()
+	b := newTab(t, start(t, "olympus.example.com", "off"))
+	b.size(390, 844, true)
+	b.visit("/")
+	b.spoilt = true
+	b.requireChecksFind()
+	for _, spoil := range []struct{ script, fault string }{
+		{`$('body').innerHTML += '<img src="/x">'`, "status 404: " + b.base + "/x"},
+		{`$('body').innerHTML += '<p onclick="alert(1)">'`, "console, security: Executing inline event handler"},
+		{`$('body').innerHTML += '<p style="color: red">'`, "console, security: Applying inline style"},
+		{`$('body').append(Object.assign(document.createElement('script'), {text: '1'}))`, "console, security: Executing inline script"},
+		{`$('body').innerHTML += '<img src="https://example.org/">'`, "console, security: Loading the image 'https://example.org/'"},
+		{`fetch('/x').catch(() => {})`, "console, security: Connecting to"},
+		{`console.error('x')`, "console: error"},
+		{`setTimeout(() => { throw 1 })`, "exception: Uncaught"},
+		{`location = 'http://example.org/'`, "a request to somebody else: http://example.org/"},
+	} {
+		b.do(spoil.script, chromedp.Evaluate[chromedp.Void](`{ const $ = s => document.querySelector(s); `+spoil.script+`; undefined }`))
+		require.Eventually(t, func() bool { return b.noticed(spoil.fault) }, patience, time.Millisecond, "after %s: not %q", spoil.script, spoil.fault)
+	}
+}
+
 func TestBusyDeployment(t *testing.T) {
 	t.Parallel()
 	d := busy(t)
+	t.Run("pages", func(t *testing.T) { t.Parallel(); testPages(t, d) })
+	t.Run("keyboard", func(t *testing.T) { t.Parallel(); testKeyboard(t, d) })
+}
+
+// testPages looks at every page of the busy deployment.
+func testPages(t *testing.T, d *deployment) {
 	b := newTab(t, d)
 	texts := map[string]string{}
 	rows := map[string][]string{}
@@ -147,13 +176,7 @@ func TestBusyDeployment(t *testing.T) {
 			wide:       {"live remote", "go get " + wide},
 		} {
 			require.Contains(t, row("/modules", version), says[0])
-			page := "/modules/" + strings.NewReplacer("U", "%21u", "V", "%21v", "L", "%21l", "R", "%21r").Replace("")
-			for _, path := range pages {
-				if strings.HasPrefix(path, "/modules/") && strings.Contains(texts[path], version+" ") {
-					page = path
-				}
-			}
-			require.Contains(t, texts[page], says[1], version)
+			require.Contains(t, texts[pageOf(t, version)], says[1], version)
 		}
 		require.Contains(t, texts["/"], "1 version is known with different bytes")
 		require.Contains(t, texts["/"], "1 zip could not be fetched")
@@ -163,11 +186,13 @@ func TestBusyDeployment(t *testing.T) {
 		shown := 0
 		for path, text := range texts {
 			shown += strings.Count(text, hostile)
-			require.NotContains(t, strings.ReplaceAll(text, hostile, ""), "42", path)
+			require.Equal(t, strings.Count(text, "onerror=alert(2)"), strings.Count(text, hostile), "%s: all of it, unchanged", path)
 		}
 		require.GreaterOrEqual(t, shown, 14)
-		for _, path := range []string{"/", "/peers", "/events", "/modules", "/jobs", "/modules/" + failed, "/modules/" + deprecated} {
+		for _, path := range []string{"/", "/peers", "/events", "/modules", "/jobs", pageOf(t, failed), pageOf(t, deprecated)} {
 			require.Contains(t, texts[path], hostile, path)
+		}
+		for _, path := range []string{"/", "/peers", "/events", "/modules", "/jobs", pageOf(t, conflicted)} {
 			require.Contains(t, texts[path], evil, path)
 		}
 		for _, module := range []string{"example.com/<script>alert(1)</script>@v1.0.0", `example.com/<%= 6*7 %>"'>@v1.0.0`} {
@@ -180,4 +205,15 @@ func TestBusyDeployment(t *testing.T) {
 		require.Contains(t, texts["/jobs"], "push completed "+lagging+" 1 of 5")
 		require.Regexp(t, `last error push to og\.example\.com: .*connection refused`, texts["/jobs"])
 	})
+}
+
+// pageOf is the address of the page of a version, as links have it.
+func pageOf(t *testing.T, of string) string {
+	t.Helper()
+	path, version, _ := strings.Cut(of, "@")
+	path, err := module.EscapePath(path)
+	require.NoError(t, err)
+	version, err = module.EscapeVersion(version)
+	require.NoError(t, err)
+	return "/modules/" + strings.ReplaceAll(path+"@"+version, "!", "%21")
 }

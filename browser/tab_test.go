@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -31,19 +33,24 @@ type tab struct {
 	t    testing.TB
 	ctx  context.Context
 	base string // URL of the deployment
+	name string // of the deployment
 
 	mu      sync.Mutex
 	faults  []string
 	missing bool // a page that is not there is being looked at on purpose
+	spoilt  bool // things go wrong on purpose
 }
 
-// newTab opens a tab until the test ends. One without faults is asked for: any fails the test.
+// newTab opens a tab until the test ends. A fault that nobody asked for fails the test.
 func newTab(t testing.TB, d *deployment) *tab {
 	t.Helper()
 	ctx, closeTab := chromedp.NewContext(chromium)
-	b := &tab{t: t, ctx: ctx, base: d.url}
+	b := &tab{t: t, ctx: ctx, base: d.url, name: d.Name}
 	require.NoError(t, chromedp.Listen(ctx, b.listen), "open a tab")
 	t.Cleanup(func() {
+		if !b.spoilt {
+			assert.Empty(t, b.noted())
+		}
 		if t.Failed() {
 			b.picture()
 		}
@@ -100,9 +107,19 @@ func (b *tab) load(what string, action chromedp.Action[chromedp.Void]) int64 {
 // quiet requires that nothing has gone wrong in the tab.
 func (b *tab) quiet(what string) {
 	b.t.Helper()
+	require.Empty(b.t, b.noted(), what)
+}
+
+// noted are the faults so far.
+func (b *tab) noted() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	require.Empty(b.t, b.faults, what)
+	return slices.Clone(b.faults)
+}
+
+// noticed reports whether there was a fault that begins so.
+func (b *tab) noticed(fault string) bool {
+	return slices.ContainsFunc(b.noted(), func(f string) bool { return strings.HasPrefix(f, fault) })
 }
 
 // listen notes what goes wrong. It is called between the messages of the browser and must not wait.
@@ -157,19 +174,6 @@ func (b *tab) rows() []string {
 	return evaluate[[]string](b, `[...document.querySelectorAll('tbody tr')].map(row => row.innerText.replace(/\s+/g, ' ').trim())`)
 }
 
-// row is the one row that has a text.
-func (b *tab) row(text string) string {
-	b.t.Helper()
-	var found []string
-	for _, row := range b.rows() {
-		if strings.Contains(row, text) {
-			found = append(found, row)
-		}
-	}
-	require.Len(b.t, found, 1, "rows with %q", text)
-	return found[0]
-}
-
 // links are the addresses, within the deployment, that the page leads to or loads.
 func (b *tab) links() []string {
 	b.t.Helper()
@@ -185,14 +189,13 @@ func (b *tab) links() []string {
 	return paths
 }
 
-// size makes the window so large; a phone is touched, and its pages are laid out for its width.
+// size makes the window so large; a phone lays pages out for its own width, as far as they let it.
 func (b *tab) size(width, height int64, phone bool) {
 	b.t.Helper()
-	options := []chromedp.EmulateViewportOption{}
-	if phone {
-		options = append(options, chromedp.EmulateMobile, chromedp.EmulateTouch, chromedp.EmulatePortrait)
-	}
-	b.do("size the window", chromedp.EmulateViewport(width, height, options...))
+	_, err := chromedp.Call(b.ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+		Width: width, Height: height, DeviceScaleFactor: 1, Mobile: phone,
+	})
+	require.NoError(b.t, err)
 }
 
 // scheme makes the reader prefer light or dark.

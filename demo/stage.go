@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 
@@ -77,7 +78,7 @@ func (s *stage) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	s.upstream = "file://" + filepath.ToSlash(tree)
+	s.upstream = (&url.URL{Scheme: "file", Path: filepath.ToSlash(tree)}).String()
 	if s.postgres, err = startPostgres(ctx, s.root); err != nil {
 		return err
 	}

@@ -11,14 +11,7 @@ import (
 	"olympus/internal/testmod"
 )
 
-// The database goes away in the middle of work and comes back: the same process ends what it was at, without anybody's help.
-func TestCrashDatabase(t *testing.T) {
-	t.Parallel()
-	playCrashes(t,
-		crash{"fill, at the head of the log", func() func() { return fillWithoutDatabase(t) }},
-		crash{"pull, at the end of its job", func() func() { return pullWithoutDatabase(t) }},
-	)
-}
+// In these the database goes away in the middle of work and comes back: the same process ends what it was at, without anybody's help.
 
 // unready waits until a process says that it cannot work.
 func (p *process) unready() {
@@ -47,10 +40,26 @@ func fillWithoutDatabase(t *testing.T) func() {
 	}
 }
 
+// jobEndLost has a job that has ended, and of which the database says that the process, which lives, is at it.
+func jobEndLost(t *testing.T, om *neighbour) func() {
+	s := newSite(t, "oh.example.com")
+	p := s.start()
+	p.knows(om.deployment)
+	om.pushTo(p)
+	const received = "SELECT count(*) FROM river_job WHERE kind = 'receive' AND state = 'completed' AND attempt = ?"
+	eventually(t, "the job has ended", func() bool { return s.count(received, 1) == 1 })
+	require.NoError(t, s.db.RawQuery(`
+		UPDATE river_job SET state = 'running', finalized_at = NULL, attempted_at = now() - interval '1 minute' WHERE kind = 'receive'`).Exec())
+	return func() {
+		eventually(t, "the job is taken up", func() bool { return s.count(received, 2) == 1 })
+		s.awaitLog(addX, addY, addZ)
+		s.sound()
+	}
+}
+
 // pullWithoutDatabase ends a job while nobody can be told that it has ended.
-func pullWithoutDatabase(t *testing.T) func() {
-	om := newNeighbour(t, "om.example.com", mx)
-	s := newSite(t, "oa.example.com", "OLYMPUS_PULL_INTERVAL=1s")
+func pullWithoutDatabase(t *testing.T, om *neighbour) func() {
+	s := newSite(t, "og.example.com", "OLYMPUS_PULL_INTERVAL=1s")
 	page := om.withhold(s, false, func(r *http.Request) bool { return r.URL.Path == "/eventlog" })
 	p := s.start()
 	p.knows(om.deployment)
@@ -60,8 +69,8 @@ func pullWithoutDatabase(t *testing.T) func() {
 	eventually(t, "the end of the job is given up", func() bool { return strings.Contains(p.output.String(), "Too many errors; giving up") })
 	over()
 	return func() {
-		s.awaitLog(addX)
-		require.EqualValues(t, 1, s.pointer(om.deployment))
+		s.awaitLog(addX, addY, addZ)
+		require.EqualValues(t, 3, s.pointer(om.deployment))
 		p.serves(mx)
 		s.sound()
 	}

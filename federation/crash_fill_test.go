@@ -23,6 +23,8 @@ func TestCrashFill(t *testing.T) {
 		crash{"at the head of the log", func() func() { return fillAtHead(t, restarted) }},
 		crash{"at the head of the log, with another process", func() func() { return fillAtHead(t, another) }},
 		crash{"nothing recorded", func() func() { return fillNothingRecorded(t) }},
+		crash{"at the head of the log, without the database", func() func() { return fillWithoutDatabase(t) }},
+		crash{"at the head of the log, frozen", func() func() { return fillFrozen(t) }},
 		crash{"upstream asked for a list", func() func() { return listAsked(t) }},
 	)
 }

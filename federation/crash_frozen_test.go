@@ -11,10 +11,9 @@ import (
 	"olympus/internal/testmod"
 )
 
-// A process that stands still, or whose machine has gone without a word, keeps its connections. What it has locked must not stop the
-// others, and when it goes on it must not do again what they have done meanwhile.
-func TestCrashFrozen(t *testing.T) {
-	t.Parallel()
+// fillFrozen stops a process that has locked the head of the log. One that stands still, or whose machine has gone without a word, keeps
+// its connections: what it has locked must not stop the others, and when it goes on it must not do again what they did meanwhile.
+func fillFrozen(t *testing.T) func() {
 	s := newSite(t, "om.example.com", "OLYMPUS_UPSTREAM="+testmod.NewUpstream(t, mx, my).URL)
 	p := s.start()
 	head := s.holdHead()
@@ -25,15 +24,15 @@ func TestCrashFrozen(t *testing.T) {
 	eventually(t, "the frozen process has locked the head", func() bool {
 		return s.count("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'") > 0
 	})
-
 	q := s.startBeside()
 	go func() { _, _, _ = q.ask(http.MethodGet, filePath(my, download.Zip), "") }()
-	eventually(t, "another process appends", func() bool { return len(s.log()) == 2 })
-	require.ElementsMatch(t, []string{addX, addY}, s.log())
-
-	require.NoError(t, p.command.Process.Signal(syscall.SIGCONT))
-	p.serves(mx)
-	p.serves(my)
-	s.sound()
-	require.Len(t, s.log(), 2)
+	return func() {
+		eventually(t, "another process appends", func() bool { return len(s.log()) == 2 })
+		require.ElementsMatch(t, []string{addX, addY}, s.log())
+		require.NoError(t, p.command.Process.Signal(syscall.SIGCONT))
+		p.serves(mx)
+		p.serves(my)
+		s.sound()
+		require.Len(t, s.log(), 2)
+	}
 }

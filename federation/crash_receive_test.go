@@ -20,6 +20,8 @@ func TestCrashReceiveAndPull(t *testing.T) {
 		crash{"pull, at the head of the log", func() func() { return pullAtHead(t, om, "od.example.com", restarted) }},
 		crash{"pull, at the head of the log, with another process", func() func() { return pullAtHead(t, om, "oe.example.com", another) }},
 		crash{"pull, in the middle of the last page", func() func() { return pullHalfWay(t, om) }},
+		crash{"pull, without the database", func() func() { return pullWithoutDatabase(t, om) }},
+		crash{"any job, with its end lost", func() func() { return jobEndLost(t, om) }},
 		crash{"push, sent and not answered", func() func() { return pushUnanswered(t) }},
 	)
 }

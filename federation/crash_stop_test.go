@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,11 +22,17 @@ func TestStop(t *testing.T) {
 	t.Parallel()
 	up, om := testmod.NewUpstream(t, my), newNeighbour(t, "om.example.com", mx)
 	s := newSite(t, "oa.example.com", "OLYMPUS_UPSTREAM="+up.URL, "OLYMPUS_PULL_INTERVAL=30s")
-	polled := om.withhold(s, false, func(r *http.Request) bool { return r.FormValue("wait") != "" && r.FormValue("wait") != "0" })
+	polled, once := make(chan struct{}), sync.Once{}
+	om.withhold(s, false, func(r *http.Request) bool {
+		if wait := r.FormValue("wait"); wait != "" && wait != "0" {
+			once.Do(func() { close(polled) })
+		}
+		return false
+	})
 	p := s.start()
 	p.knows(om.deployment)
 	s.awaitLog(addX)
-	<-polled.arrived // from here on a pull waits for news, and would for half a minute
+	<-polled // from here on a pull waits for news, and would for half a minute
 
 	zip, hold := testmod.Zip(t, my), make(chan struct{})
 	up.Set(filePath(my, download.Zip), testmod.Behaviour{Sent: len(zip) / 2, Hold: hold})

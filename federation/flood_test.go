@@ -1,24 +1,22 @@
 package federation
 
 import (
-	"context"
 	"net/http"
 	"sort"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"olympus/internal/testmod"
 )
 
-// Everything at once: two origins fill the same 500 modules and push them to OA, whose two processes work the pushes and meanwhile pull
-// both logs, several times over. In the end OA has each version once: one event, one blob.
+// Everything at once: two origins fill 500 modules, many of them the same, and push them to OA, whose two processes work the pushes and
+// meanwhile pull both logs, several times over. In the end OA has each version once: one event, one blob.
 func TestFloodOfPushesAndPulls(t *testing.T) {
 	t.Parallel()
-	const n = 500
+	const n, share = 500, 350 // modules, and how many of them each origin fills
 	modules := make([]testmod.Module, n)
 	for i := range modules {
 		modules[i] = numbered("flood", i)
@@ -27,46 +25,46 @@ func TestFloodOfPushesAndPulls(t *testing.T) {
 	om := start(t, "om.example.com", options{upstream: up, attempts: 5})
 	og := start(t, "og.example.com", options{upstream: up, attempts: 5})
 	// A miss asks peers first. Here both origins are to fill all by themselves.
-	knowsNothing := func(next http.Handler) http.Handler {
+	tellsNothing := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasPrefix(r.URL.Path, "/modules/") {
-				http.NotFound(w, r)
+				http.Error(w, "not now", http.StatusServiceUnavailable)
 				return
 			}
 			next.ServeHTTP(w, r)
 		})
 	}
-	oa := start(t, "oa.example.com", options{wrap: knowsNothing})
+	oa := start(t, "oa.example.com", options{wrap: tellsNothing})
 	oa2 := oa.another(nil)
 	oa.knows(om, og)
 	om.knows(oa)
 	og.knows(oa)
 
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
 	var filling, pulling sync.WaitGroup
 	for _, d := range []*deployment{oa, oa2} {
 		for _, from := range []*deployment{om, og, om, og} {
 			pulling.Go(func() {
-				if _, err := d.Pull(ctx, from.Name, time.Hour); err != nil && ctx.Err() == nil {
-					t.Errorf("a pull that waits for news: %v", err)
+				for next := int64(1); next < share; next += share / 20 {
+					await(from, next)
+					if _, err := d.Pull(t.Context(), from.Name, 0); err != nil {
+						t.Errorf("pull: %v", err)
+					}
 				}
 			})
 		}
 	}
-	for worker := range 8 {
-		for _, d := range []*deployment{om, og} {
+	for d, filled := range map[*deployment][]testmod.Module{om: modules[:share], og: modules[n-share:]} {
+		for worker := range 8 {
 			filling.Go(func() {
-				for i := worker; i < n; i += 8 {
-					if err := d.Fill(modules[i].Path, modules[i].Version).Wait(t.Context()); err != nil {
-						t.Errorf("fill %s: %v", modules[i].Path, err)
+				for i := worker; i < share; i += 8 {
+					if err := d.Fill(filled[i].Path, filled[i].Version).Wait(t.Context()); err != nil {
+						t.Errorf("fill %s: %v", filled[i].Path, err)
 					}
 				}
 			})
 		}
 	}
 	filling.Wait()
-	stop()
 	pulling.Wait()
 	oa.pull(om)
 	oa.pull(og)
@@ -90,10 +88,25 @@ func TestFloodOfPushesAndPulls(t *testing.T) {
 	sort.Strings(sums)
 	require.Equal(t, sums, oa.blobs())
 	for _, d := range []*deployment{om, og} {
-		require.Len(t, d.log(), n)
-		require.Equal(t, n, d.count("events WHERE origin = ?", d.Name))
+		require.Len(t, d.log(), share)
+		require.Equal(t, share, d.count("events WHERE origin = ?", d.Name))
 	}
-	require.EqualValues(t, n, oa.pointer(om))
-	require.EqualValues(t, n, oa.pointer(og))
+	require.EqualValues(t, share, oa.pointer(om))
+	require.EqualValues(t, share, oa.pointer(og))
 	require.Zero(t, oa.count("versions WHERE conflict OR deleted OR deprecated OR fetch_due_at IS NOT NULL"))
+}
+
+// await returns when the log of a deployment has come to a position.
+func await(d *deployment, position int64) {
+	for {
+		changed := d.Follower.Changed()
+		if head, _ := d.Follower.Head(); head >= position {
+			return
+		}
+		select {
+		case <-changed:
+		case <-d.t.Context().Done():
+			return
+		}
+	}
 }

@@ -84,8 +84,11 @@ func loggedAlready(tx *pop.Connection, events []protocol.Event) (*known, error) 
 	}
 	err := all(tx, &rows, "look for events already logged", `
 		SELECT batch.index::int AS index, e.kind, e.zip_hash
-		FROM unnest(?::text[], ?::text[]) WITH ORDINALITY AS batch (module, version, index)
-		JOIN events e ON e.module = batch.module AND e.version = batch.version`, modules, versions)
+		FROM unnest(?::text[], ?::text[]) WITH ORDINALITY AS batch (module, version, index),
+			LATERAL (
+				SELECT kind, zip_hash FROM events
+				WHERE events.module = batch.module AND events.version = batch.version OFFSET 0 -- a look-up each, never a scan of the log
+			) e`, modules, versions)
 	if err != nil {
 		return nil, err
 	}

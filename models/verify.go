@@ -109,7 +109,7 @@ func Deviations(tx *pop.Connection, afterModule, afterVersion string, limit int)
 			coalesce(s.add_position, 0) AS log_add, coalesce(s.deprecated, false) AS log_deprecated,
 			coalesce(s.deleted, false) AS log_deleted, coalesce(s.conflict, false) AS log_conflict
 		FROM s FULL JOIN versions v USING (module, version)
-		WHERE (v.module IS NULL OR s.module IS NULL OR `+deviates+` OR `+idle+`) AND (module, version) > (?, ?)
+		WHERE (v.module IS NULL OR s.module IS NULL OR `+deviates+` OR `+idle+` OR `+mispinned+`) AND (module, version) > (?, ?)
 		ORDER BY module, version LIMIT ?`, afterModule, afterVersion, limit)
 	return rows, err
 }

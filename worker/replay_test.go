@@ -137,6 +137,22 @@ func TestReplayAgainstTheStore(t *testing.T) {
 	}
 }
 
+// A version that has served one add never comes to hold the other, though it is there.
+func TestReplayKeepsPins(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	l.fill()
+	require.NoError(t, os.Remove(l.blob(disputed2)))
+	l.hold(disputed, 0)
+	require.Equal(t, &worker.Replayed{Events: 9, Versions: 6, Held: 1, Lost: 1}, l.replay())
+	require.Equal(t, &worker.Replayed{Events: 9, Versions: 6, Held: 1}, l.replay())
+	v := l.find(disputed)
+	require.EqualValues(t, disputedAdd2, v.AddPosition)
+	require.True(t, v.Pinned)
+	require.False(t, v.Held)
+	require.FileExists(t, l.blob(disputed))
+}
+
 // The state that merging arrives at step by step, in any order, is the one that the log as a whole gives.
 func TestReplayIsTheLiveState(t *testing.T) {
 	t.Parallel()
