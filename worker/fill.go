@@ -189,9 +189,8 @@ func (d *Deployment) Fill(path, version string) *Filling {
 	if len(d.fills.calls) >= concurrentFills+waitingFills {
 		return fail(ErrOverloaded)
 	}
-	d.fills.calls[key] = f
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), fillTimeout)
+	began := d.Queue.beside(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, fillTimeout)
 		defer cancel()
 		d.fills.places <- struct{}{}
 		err := d.fill(ctx, path, version, f)
@@ -209,7 +208,11 @@ func (d *Deployment) Fill(path, version string) *Filling {
 			close(f.recorded)
 		}
 		close(f.done)
-	}()
+	})
+	if !began {
+		return fail(errStopping)
+	}
+	d.fills.calls[key] = f
 	return f
 }
 

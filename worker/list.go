@@ -169,16 +169,21 @@ func (d *Deployment) refreshList(path string) *listing {
 		return call
 	}
 	call := &listing{done: make(chan struct{})}
-	d.lists.calls[path] = call
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
+	began := d.Queue.beside(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, listTimeout)
 		defer cancel()
 		call.err = d.askUpstream(ctx, path)
 		d.lists.mu.Lock()
 		delete(d.lists.calls, path)
 		d.lists.mu.Unlock()
 		close(call.done)
-	}()
+	})
+	if !began {
+		call.err = errStopping
+		close(call.done)
+		return call
+	}
+	d.lists.calls[path] = call
 	return call
 }
 

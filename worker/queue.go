@@ -33,6 +33,9 @@ type Queue struct {
 	stopping context.Context
 	stop     context.CancelFunc
 
+	// background is what requests have begun and goes on without them: see beside.
+	background sync.WaitGroup
+
 	mu sync.Mutex
 	// work are the jobs that this process is at, and those that have ended of late, with the time: until River has recorded the end,
 	// and it tries for some seconds, they still count as running.
@@ -107,14 +110,29 @@ func (q *Queue) Start(context.Context) error {
 	return nil
 }
 
-// Stop lets running jobs end, for a bounded time, and returns when none is left.
+// Stop lets running jobs end, for a bounded time, and returns when none is left. What runs beside them is cut short.
 func (q *Queue) Stop() error {
+	q.mu.Lock()
 	q.stop()
+	q.mu.Unlock()
 	if q.started {
 		<-q.client.Stopped()
 	}
+	q.background.Wait()
 	q.pool.Close()
 	return nil
+}
+
+// beside runs f beside the jobs. Its context ends when Stop is called, and Stop waits for it, so that it never meets a closed database.
+// Once that has happened, beside reports false and f does not run.
+func (q *Queue) beside(f func(ctx context.Context)) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.stopping.Err() != nil {
+		return false
+	}
+	q.background.Go(func() { f(q.stopping) })
+	return true
 }
 
 // Register makes a handler work the jobs of a name. It must come before Start. Numbers in the arguments of a job are float64, as

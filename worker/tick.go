@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/gobuffalo/pop/v6"
@@ -48,17 +49,21 @@ func hostOf(process string) string {
 // leader: several may find the same thing due, and only one of them gets it.
 func (d *Deployment) Tick(ctx context.Context) {
 	works := d.Role != "web"
-	go d.every(ctx, heartbeat, "say that this process lives", func(ctx context.Context) error {
+	var all sync.WaitGroup
+	defer all.Wait()
+	every := func(interval time.Duration, what string, f func(context.Context) error) {
+		all.Go(func() { d.every(ctx, interval, what, f) })
+	}
+	every(heartbeat, "say that this process lives", func(ctx context.Context) error {
 		return models.Beat(d.db(ctx), d.Process, d.Role, hostOf(d.Process))
 	})
-	go d.every(ctx, heartbeat, "let go of fills", d.letGoOfFills)
+	every(heartbeat, "let go of fills", d.letGoOfFills)
 	if !works {
-		<-ctx.Done()
 		return
 	}
-	go d.every(ctx, heartbeat, "take up the work of dead processes", d.rescue)
-	go d.every(ctx, housekeeping, "remove what has expired", d.houseKeep)
-	d.every(ctx, look, "queue what is due", d.queueDue)
+	every(heartbeat, "take up the work of dead processes", d.rescue)
+	every(housekeeping, "remove what has expired", d.houseKeep)
+	every(look, "queue what is due", d.queueDue)
 }
 
 // every calls f at once and then at each interval until ctx ends. A failure is logged; the next interval tries again.

@@ -181,9 +181,7 @@ func (v *verification) zips(ctx context.Context) error {
 				what, err = v.verifyDeleted(ctx, h, &known)
 			default:
 				read.Add(1)
-				if what, err = v.verifyHeld(ctx, h); what == "" {
-					known.Add(1)
-				}
+				what, err = v.verifyHeld(ctx, h, &known)
 			}
 			if what != "" || err != nil {
 				return what, err
@@ -236,8 +234,11 @@ func (v *verification) verifyDeleted(ctx context.Context, h *models.Holding, kno
 }
 
 // verifyHeld reads the zip of a version and gives it up if it is not what the log says.
-func (v *verification) verifyHeld(ctx context.Context, h *models.Holding) (string, error) {
+func (v *verification) verifyHeld(ctx context.Context, h *models.Holding, known *atomic.Int64) (string, error) {
 	fault := v.checkZip(ctx, h)
+	if !errors.Is(fault, blob.ErrNotFound) {
+		known.Add(1)
+	}
 	if fault == nil {
 		return "", nil
 	}
