@@ -134,8 +134,15 @@ func (a *App) version(w http.ResponseWriter, r *http.Request, ask *asking) error
 
 // because says what was asked when a fill failed; a tombstone gets its own answer.
 func (a *App) because(ctx context.Context, ask *asking, err error) error {
-	if statusOf(err) == http.StatusForbidden {
+	switch statusOf(err) {
+	case http.StatusForbidden:
 		return a.deleted(ctx, ask)
+	case http.StatusNotFound:
+		// What a peer knew is in the log by now. That nobody gives its zip at the moment does not make it unknown.
+		v, findErr := models.FindVersion(a.Deployment.DB.WithContext(ctx), ask.Module, ask.Version)
+		if findErr == nil && v.Known() {
+			return &statusError{http.StatusBadGateway, fmt.Sprintf("%s@%s: the zip could not be fetched: %v", ask.Module, ask.Version, err)}
+		}
 	}
 	return fmt.Errorf("%s@%s: %w", ask.Module, ask.Version, err)
 }

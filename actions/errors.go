@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"strings"
 
@@ -53,6 +52,7 @@ func statusOf(err error) int {
 	var badSignature *signature.Error
 	var failed *upstream.FailedError
 	var checksum *upstream.ChecksumError
+	var unknown *upstream.NotFoundError
 	var unreachable *pgconn.ConnectError
 	switch {
 	case errors.As(err, &own):
@@ -74,7 +74,7 @@ func statusOf(err error) int {
 		return http.StatusForbidden
 	case errors.Is(err, worker.ErrOverloaded), errors.As(err, &unreachable):
 		return http.StatusServiceUnavailable
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, models.ErrNotFound):
+	case errors.As(err, &unknown), errors.Is(err, models.ErrNotFound): // not fs.ErrNotExist: that may be a file that is missing here
 		return http.StatusNotFound
 	case errors.Is(err, context.DeadlineExceeded):
 		return http.StatusGatewayTimeout

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -118,6 +117,13 @@ type unknown struct {
 	err   error
 }
 
+// isUnknown is true if upstream said that there is no such version. A file that is missing here, which also is os.ErrNotExist, says
+// nothing about that.
+func isUnknown(err error) bool {
+	var unknown *upstream.NotFoundError
+	return errors.As(err, &unknown)
+}
+
 func newFills() *fills {
 	cache, _ := lru.New[moduleVersion, unknown](unknownEntries) // fails only for sizes below 1
 	return &fills{calls: make(map[moduleVersion]*Filling), places: make(chan struct{}, concurrentFills), unknown: cache}
@@ -196,7 +202,7 @@ func (d *Deployment) Fill(path, version string) *Filling {
 		err := d.fill(ctx, path, version, f)
 		<-d.fills.places
 		// A version whose .info may have been answered is not unknown, even if nobody has its zip.
-		if errors.Is(err, os.ErrNotExist) && !f.isRecorded() {
+		if isUnknown(err) && !f.isRecorded() {
 			d.fills.unknown.Add(key, unknown{time.Now().Add(min(unknownFor, d.ListTTL)), err})
 		}
 		d.fills.mu.Lock()
@@ -302,7 +308,7 @@ func (d *Deployment) fillClaimed(ctx context.Context, claim *models.Fill, f *Fil
 		d.record(ctx, func(tx *pop.Connection) error {
 			return models.FailFill(tx, path, version, d.Process, err.Error(), retryIn)
 		})
-		if !errors.Is(err, os.ErrNotExist) {
+		if !isUnknown(err) {
 			d.Log.Warn("could not fill a miss", "module", path, "version", version, "error", err)
 		}
 	}
