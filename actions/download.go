@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"olympus/internal/blob"
@@ -268,7 +269,7 @@ func (a *App) serve(w http.ResponseWriter, r *http.Request, ans *answer) bool {
 		return a.serveBlob(w, r, ans)
 	}
 	ans.header.write(w)
-	if match := r.Header.Get("If-None-Match"); match != "" && ans.header.etag != nil && match == ans.header.etag[0] {
+	if fields := r.Header["If-None-Match"]; fields != nil && ans.header.etag != nil && names(fields, ans.header.etag[0]) {
 		w.WriteHeader(http.StatusNotModified)
 		return true
 	}
@@ -277,6 +278,18 @@ func (a *App) serve(w http.ResponseWriter, r *http.Request, ans *answer) bool {
 		_, _ = w.Write(ans.body)
 	}
 	return true
+}
+
+// names reports whether If-None-Match names an entity tag, by the weak comparison of RFC 9110, section 13.1.2. No tag of ours has a comma.
+func names(fields []string, etag string) bool {
+	for _, field := range fields {
+		for tag := range strings.SplitSeq(field, ",") {
+			if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (a *App) serveBlob(w http.ResponseWriter, r *http.Request, ans *answer) bool {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gobuffalo/pop/v6"
@@ -123,7 +122,6 @@ type watch struct {
 	p      *process
 	events int
 	done   chan struct{}
-	mu     sync.Mutex
 	err    error
 	times  []time.Time
 }

@@ -79,7 +79,10 @@ func busy(t *testing.T) *deployment {
 		added(upper, om.Name, ""), added(remote, om.Name, ""), added(wide, longPeer, ""), added(deprecated, om.Name, ""), added(deleted, om.Name, ""),
 		added(conflicted, om.Name, "one"), added(conflicted, evil, "other"),
 		added("example.com/<script>alert(1)</script>@v1.0.0", evil, ""), added(`example.com/<%= 6*7 %>"'>@v1.0.0`, evil, ""),
-		{Kind: protocol.KindDeprecate, Module: "example.com/unknown", Version: "v1.0.0", Origin: longPeer, Time: now(), Reason: strings.Repeat("reason", 100)},
+		{
+			Kind: protocol.KindDeprecate, Module: "example.com/unknown", Version: "v1.0.0", Origin: longPeer, Time: now(),
+			Reason: strings.Repeat("reason", 100),
+		},
 	}
 	oa.hears(events...)
 	for _, change := range []func(actor, path, version, reason string) (bool, error){oa.Deprecate, oa.Delete} {

@@ -27,8 +27,10 @@ const tools = `
 const faults = []
 let checked = 0
 const fault = text => { if (!faults.includes(text) && faults.length < 20) faults.push(text) }
-const name = e => e.tagName.toLowerCase() + (e.className ? '.' + e.className : '') + ' "' + (e.innerText || e.value || '').trim().slice(0, 40) + '"'
-const visible = e => e.checkVisibility({visibilityProperty: true, opacityProperty: true}) && [...e.getClientRects()].some(r => r.width > 1 && r.height > 1)
+const name = e =>
+  e.tagName.toLowerCase() + (e.className ? '.' + e.className : '') + ' "' + (e.innerText || e.value || '').trim().slice(0, 40) + '"'
+const visible = e =>
+  e.checkVisibility({visibilityProperty: true, opacityProperty: true}) && [...e.getClientRects()].some(r => r.width > 1 && r.height > 1)
 
 // A colour as red, green, blue and opacity, each from 0 to 1.
 const colour = text => {
@@ -90,7 +92,8 @@ for (const landmark of ['header', 'nav', 'main', 'footer']) need(document.queryS
 for (const table of document.querySelectorAll('table')) {
   need(table.caption?.textContent.trim(), 'a table without a caption')
   const columns = [...table.querySelectorAll('thead th[scope=col]')]
-  need(columns.length && columns.every(c => c.innerText.trim()) && columns.length === table.querySelectorAll('thead tr > *').length, 'a table with columns without a heading')
+  const headed = columns.length && columns.every(c => c.innerText.trim()) && columns.length === table.querySelectorAll('thead tr > *').length
+  need(headed, 'a table with columns without a heading')
   for (const row of table.querySelectorAll('tbody tr')) {
     const cells = [...row.cells]
     need(cells.reduce((n, c) => n + c.colSpan, 0) === columns.length, 'a row that does not fit its columns: ' + name(row))
@@ -98,7 +101,8 @@ for (const table of document.querySelectorAll('table')) {
   }
 }
 for (const e of document.querySelectorAll('input, select, textarea')) need(e.labels.length, 'no label: ' + name(e))
-for (const e of document.querySelectorAll('img')) need(e.hasAttribute('alt') && (e.naturalWidth || !e.complete), 'a picture without its alternative, or that was not drawn: ' + e.src)
+for (const e of document.querySelectorAll('img')) need(e.hasAttribute('alt'), 'a picture without its alternative: ' + e.src)
+for (const e of document.querySelectorAll('img')) need(e.naturalWidth || !e.complete, 'a picture that was not drawn: ' + e.src)
 for (const e of document.querySelectorAll('a')) need(e.href && e.innerText.trim(), 'a link that leads nowhere or says nothing: ' + e.outerHTML)
 for (const e of document.querySelectorAll('[id]')) need(document.querySelectorAll('#' + CSS.escape(e.id)).length === 1, 'an id twice: ' + e.id)
 for (const attribute of ['aria-labelledby', 'for']) for (const e of document.querySelectorAll('[' + attribute + ']'))
@@ -109,10 +113,15 @@ return {checked, faults}})()`
 const onlyText = `(() => {` + tools + `
 for (const e of document.querySelectorAll('*')) {
   checked++
-  if (['SCRIPT', 'STYLE', 'IFRAME', 'OBJECT', 'EMBED', 'BASE'].includes(e.tagName)) fault('an element that no page has: ' + e.outerHTML.slice(0, 100))
-  for (const a of e.attributes) if (a.name.startsWith('on') || a.name === 'style' || /^\s*javascript:/i.test(a.value)) fault('an attribute that no page has: ' + a.name)
+  const alien = ['SCRIPT', 'STYLE', 'IFRAME', 'OBJECT', 'EMBED', 'BASE'].includes(e.tagName)
+  if (alien) fault('an element that no page has: ' + e.outerHTML.slice(0, 100))
+  for (const a of e.attributes) {
+    const active = a.name.startsWith('on') || a.name === 'style' || /^\s*javascript:/i.test(a.value)
+    if (active) fault('an attribute that no page has: ' + a.name)
+  }
 }
-for (const e of document.querySelectorAll('img, link')) if (!new URL(e.src || e.href).pathname.startsWith('/assets/')) fault('not ours: ' + e.outerHTML)
+for (const e of document.querySelectorAll('img, link'))
+  if (!new URL(e.src || e.href).pathname.startsWith('/assets/')) fault('not ours: ' + e.outerHTML)
 return {checked, faults}})()`
 
 // fits is true of a page that can be read at its width without moving it to and fro, and without a magnifying glass.
@@ -127,14 +136,16 @@ for (const e of document.querySelectorAll('body *')) {
   while (scroller && !['auto', 'scroll'].includes(getComputedStyle(scroller).overflowX)) scroller = scroller.parentElement
   const box = e.getBoundingClientRect()
   if (!scroller && (box.right > width + 0.5 || box.left < -0.5)) fault('reaches beyond the edge: ' + name(e))
-  if (!scroller && e.tagName !== 'INPUT' && e.scrollWidth > e.clientWidth + 1 && e.clientWidth && getComputedStyle(e).overflowX !== 'visible') fault('more than is shown: ' + name(e))
+  const cut = e.scrollWidth > e.clientWidth + 1 && e.clientWidth && getComputedStyle(e).overflowX !== 'visible'
+  if (!scroller && cut && e.tagName !== 'INPUT') fault('more than is shown: ' + name(e))
 }
 for (const {e, style} of texts()) {
   checked++
   if (parseFloat(style.fontSize) < 12) fault('text of ' + style.fontSize + ': ' + name(e))
-  if (e.matches('input') && parseFloat(style.fontSize) < 16) fault('a field of ' + style.fontSize + ', which phones magnify the page for: ' + name(e))
+  if (e.matches('input') && parseFloat(style.fontSize) < 16) fault('phones magnify the page for a field of ' + style.fontSize + ': ' + name(e))
 }
-for (const e of document.querySelectorAll('main p:not([class]), td')) if (visible(e) && parseFloat(getComputedStyle(e).fontSize) < 14 && !e.closest('.fault')) fault('small text: ' + name(e))
+for (const e of document.querySelectorAll('main p:not([class]), td'))
+  if (visible(e) && parseFloat(getComputedStyle(e).fontSize) < 14) fault('small text: ' + name(e))
 return {checked, faults}})()`
 
 // dim and bright are true of a page that is drawn for the dark or for the light.
@@ -180,11 +191,14 @@ func (b *tab) requireChecksFind() {
 		},
 	} {
 		spoils = append(spoils, ``)
-		results := evaluate[[]found](b, `(() => {const $ = selector => document.querySelector(selector); return [() => {`+strings.Join(spoils, `}, () => {`)+`}].map(spoil => {
-			const title = document.title, body = document.body.cloneNode(true)
-			try { spoil(); return `+check+` }
-			finally { document.title = title; document.body.replaceWith(body) }
-		})})()`)
+		results := evaluate[[]found](b, `(() => {
+			const $ = selector => document.querySelector(selector)
+			return [() => {`+strings.Join(spoils, `}, () => {`)+`}].map(spoil => {
+				const title = document.title, body = document.body.cloneNode(true)
+				try { spoil(); return `+check+` }
+				finally { document.title = title; document.body.replaceWith(body) }
+			})
+		})()`)
 		for i, got := range results {
 			assert.Equal(b.t, spoils[i] == "", len(got.Faults) == 0, "after %q: %q", spoils[i], got.Faults)
 			assert.Greater(b.t, got.Checked, 10)

@@ -37,7 +37,9 @@ if (style.outlineStyle === 'none' || width < 2) fault('no outline')
 else if (contrast(colour(style.outlineColor), ground(e.parentElement)) < 3) fault('an outline like what is behind it')
 const reach = width + parseFloat(style.outlineOffset)
 const box = e.getBoundingClientRect()
-const beyond = r => box.left - reach < r.left - 0.5 || box.right + reach > r.right + 0.5 || box.top - reach < r.top - 0.5 || box.bottom + reach > r.bottom + 0.5
+const least = reach - 0.5
+const beyond = r =>
+  box.left - least < r.left || box.right + least > r.right || box.top - least < r.top || box.bottom + least > r.bottom
 if (box.bottom <= 0 || box.top >= innerHeight || box.right <= 0 || box.left >= innerWidth) fault('not in the window')
 for (let p = e.parentElement; p && p !== document.body; p = p.parentElement)
   if (getComputedStyle(p).overflowX !== 'visible' && beyond(p.getBoundingClientRect())) fault('an outline cut off by ' + name(p).split('"')[0])

@@ -18,7 +18,10 @@ func (b *tab) requireQuick(what string) {
 	b.t.Helper()
 	took := evaluate[map[string]float64](b, `(() => {
 		const n = performance.getEntriesByType('navigation')[0]
-		return {answer: n.responseEnd - n.requestStart, draw: n.loadEventEnd - n.responseEnd, bytes: n.decodedBodySize, elements: document.querySelectorAll('*').length}
+		return {
+			answer: n.responseEnd - n.requestStart, draw: n.loadEventEnd - n.responseEnd,
+			bytes: n.decodedBodySize, elements: document.querySelectorAll('*').length,
+		}
 	})()`)
 	b.t.Logf("%s: %v", what, took)
 	assert.Less(b.t, took["answer"], float64(quick), what)
@@ -33,8 +36,8 @@ func TestLongLog(t *testing.T) {
 	d := start(t, "olympus.example.com", "off")
 	e := added("example.com/m@v1.0.0", "om.example.com", "")
 	d.exec(`INSERT INTO events (position, kind, module, version, origin, time, logged_at, zip_hash, zip_sha256, zip_size, mod_hash, info, mod, reason)
-		SELECT n, 'add', 'example.com/m' || lpad(n::text, 6, '0'), 'v1.0.0', ?, now(), now() + n * interval '1 microsecond', ?, ?, 1234, ?, '{}', 'module m', ''
-		FROM generate_series(1, ?) n`, e.Origin, e.ZipHash, e.ZipSHA256, e.ModHash, n)
+		SELECT n, 'add', 'example.com/m' || lpad(n::text, 6, '0'), 'v1.0.0', ?, now(), now() + n * interval '1 microsecond', ?, ?, 1234, ?,
+			'{}', 'module m', '' FROM generate_series(1, ?) n`, e.Origin, e.ZipHash, e.ZipSHA256, e.ModHash, n)
 	d.exec(`INSERT INTO versions (module, version, add_position, deprecated, deleted, conflict)
 		SELECT module, version, position, false, false, false FROM events`)
 	d.exec("ANALYZE events, versions")

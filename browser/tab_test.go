@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -46,6 +47,8 @@ func newTab(t testing.TB, d *deployment) *tab {
 	t.Helper()
 	ctx, closeTab := chromedp.NewContext(chromium)
 	b := &tab{t: t, ctx: ctx, base: d.url, name: d.Name}
+	late := time.AfterFunc(patience, closeTab)
+	defer late.Stop()
 	require.NoError(t, chromedp.Listen(ctx, b.listen), "open a tab")
 	t.Cleanup(func() {
 		if !b.spoilt {
@@ -57,8 +60,7 @@ func newTab(t testing.TB, d *deployment) *tab {
 		closeTab()
 	})
 	// A tab in the background has no focus and draws no focus rings.
-	_, err := chromedp.Call(ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
-	require.NoError(t, err)
+	call(b, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
 	b.size(1280, 900, false)
 	return b
 }
@@ -69,6 +71,15 @@ func (b *tab) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	require.NoError(b.t, chromedp.Do(ctx, actions...), what)
+}
+
+// call sends the tab a command of the DevTools protocol.
+func call[P any](b *tab, command cdp.Command[P, cdp.Empty], params P) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	_, err := chromedp.Call(ctx, command, params)
+	require.NoError(b.t, err, command.Method)
 }
 
 // visit goes to a path of the deployment, requires that it is there, and that nothing went wrong on the way.
@@ -87,11 +98,16 @@ func (b *tab) follow(what string, action chromedp.Action[chromedp.Void]) {
 // visitMissing goes to a path that is not there; the browser tells of that on the console, and nothing else may be there.
 func (b *tab) visitMissing(path string) {
 	b.t.Helper()
-	b.mu.Lock()
-	b.missing = true
-	b.mu.Unlock()
+	b.expectMissing(true)
 	require.EqualValues(b.t, http.StatusNotFound, b.load(path, chromedp.Navigate(b.base+path)), path)
 	b.quiet(path)
+	b.expectMissing(false)
+}
+
+func (b *tab) expectMissing(missing bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.missing = missing
 }
 
 // load does what leads to another page and returns the status it was answered with, once everything on it has been loaded.
@@ -192,19 +208,17 @@ func (b *tab) links() []string {
 // size makes the window so large; a phone lays pages out for its own width, as far as they let it.
 func (b *tab) size(width, height int64, phone bool) {
 	b.t.Helper()
-	_, err := chromedp.Call(b.ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
 		Width: width, Height: height, DeviceScaleFactor: 1, Mobile: phone,
 	})
-	require.NoError(b.t, err)
 }
 
 // scheme makes the reader prefer light or dark.
 func (b *tab) scheme(name string) {
 	b.t.Helper()
-	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}},
 	})
-	require.NoError(b.t, err)
 }
 
 // picture keeps what the tab showed when the test failed: go test -artifacts -outputdir=DIR.

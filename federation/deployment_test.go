@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gobuffalo/pop/v6"
 	"github.com/stretchr/testify/require"
 
 	"olympus/actions"
@@ -238,10 +237,4 @@ func eventually(t testing.TB, what string, condition func() bool) {
 func (d *deployment) held(module, version string) bool {
 	v, err := models.FindVersion(d.DB, module, version)
 	return err == nil && v.Held
-}
-
-// transaction is a transaction on the database of the deployment.
-func (d *deployment) transaction(f func(tx *pop.Connection) error) {
-	d.t.Helper()
-	require.NoError(d.t, d.DB.Transaction(f))
 }

@@ -110,7 +110,7 @@ func TestListNeverForgets(t *testing.T) {
 func TestListKnownOrNot(t *testing.T) {
 	t.Parallel()
 	up := testmod.NewUpstream(t, versionsOf("pseudo", older, newer)...)
-	om := start(t, "om.example.com", options{upstream: up.URL})
+	om := start(t, "om.example.com", options{upstream: up.URL, lazy: true})
 	twin := om.another(nil)
 
 	for range 3 {
@@ -120,6 +120,7 @@ func TestListKnownOrNot(t *testing.T) {
 		require.Contains(t, got.body, newer)
 	}
 	require.Equal(t, 1, up.Count("/example.com/pseudo/@v/list"))
+	eventually(t, "the fill that @latest began has ended", func() bool { return om.held("example.com/pseudo", newer) })
 
 	require.Equal(t, http.StatusNotFound, om.ask("GET", "/example.com/nobody/@v/list").status)
 	asked := up.Total()

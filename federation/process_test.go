@@ -211,14 +211,6 @@ func (s *site) run(env []string, args ...string) (stdout, stderr string, code in
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// task runs one of the operator's tasks, which must succeed.
-func (s *site) task(args ...string) string {
-	s.t.Helper()
-	stdout, stderr, code := s.run(s.env("127.0.0.1"), append([]string{"task"}, args...)...)
-	require.Zero(s.t, code, "olympus task %s: %s%s", strings.Join(args, " "), stdout, stderr)
-	return stdout
-}
-
 // kill ends a process with SIGKILL.
 func (p *process) kill() {
 	_ = p.command.Process.Kill()

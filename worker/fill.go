@@ -120,8 +120,8 @@ type unknown struct {
 // isUnknown is true if upstream said that there is no such version. A file that is missing here, which also is os.ErrNotExist, says
 // nothing about that.
 func isUnknown(err error) bool {
-	var unknown *upstream.NotFoundError
-	return errors.As(err, &unknown)
+	_, ok := errors.AsType[*upstream.NotFoundError](err)
+	return ok
 }
 
 func newFills() *fills {

@@ -48,17 +48,16 @@ func hostOf(process string) string {
 // Tick runs until ctx ends. Every process says that it lives; those that work jobs also queue what has come due, so that it takes no
 // leader: several may find the same thing due, and only one of them gets it.
 func (d *Deployment) Tick(ctx context.Context) {
-	works := d.Role != "web"
-	var all sync.WaitGroup
-	defer all.Wait()
+	var wg sync.WaitGroup
+	defer wg.Wait() // a last beat must not come after the process has retired
 	every := func(interval time.Duration, what string, f func(context.Context) error) {
-		all.Go(func() { d.every(ctx, interval, what, f) })
+		wg.Go(func() { d.every(ctx, interval, what, f) })
 	}
 	every(heartbeat, "say that this process lives", func(ctx context.Context) error {
 		return models.Beat(d.db(ctx), d.Process, d.Role, hostOf(d.Process))
 	})
 	every(heartbeat, "let go of fills", d.letGoOfFills)
-	if !works {
+	if d.Role == "web" {
 		return
 	}
 	every(heartbeat, "take up the work of dead processes", d.rescue)
