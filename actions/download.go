@@ -235,9 +235,11 @@ func (a *App) zip(ctx context.Context, w http.ResponseWriter, r *http.Request, a
 	}
 }
 
+// gatewayStatus is the status for a zip that could not be fetched: whatever the reason, the fault is beyond us.
 func gatewayStatus(err error) int {
-	if statusOf(err) == http.StatusGatewayTimeout {
-		return http.StatusGatewayTimeout
+	switch status := statusOf(err); status {
+	case http.StatusGatewayTimeout, http.StatusServiceUnavailable:
+		return status
 	}
 	return http.StatusBadGateway
 }

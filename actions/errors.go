@@ -72,7 +72,7 @@ func statusOf(err error) int {
 		return http.StatusRequestEntityTooLarge
 	case errors.Is(err, worker.ErrDeleted):
 		return http.StatusForbidden
-	case errors.Is(err, worker.ErrOverloaded), errors.As(err, &unreachable):
+	case errors.Is(err, worker.ErrOverloaded), errors.Is(err, worker.ErrStopping), errors.As(err, &unreachable):
 		return http.StatusServiceUnavailable
 	case errors.As(err, &unknown), errors.Is(err, models.ErrNotFound): // not fs.ErrNotExist: that may be a file that is missing here
 		return http.StatusNotFound

@@ -189,7 +189,7 @@ func (d *Deployment) FetchNow(ctx context.Context, module, version string) error
 		})
 		if !began {
 			d.fetches.mu.Unlock()
-			return errStopping
+			return ErrStopping
 		}
 		d.fetches.calls[key] = call
 	}

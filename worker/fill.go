@@ -216,7 +216,7 @@ func (d *Deployment) Fill(path, version string) *Filling {
 		close(f.done)
 	})
 	if !began {
-		return fail(errStopping)
+		return fail(ErrStopping)
 	}
 	d.fills.calls[key] = f
 	return f

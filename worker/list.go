@@ -179,7 +179,7 @@ func (d *Deployment) refreshList(path string) *listing {
 		close(call.done)
 	})
 	if !began {
-		call.err = errStopping
+		call.err = ErrStopping
 		close(call.done)
 		return call
 	}

@@ -131,7 +131,7 @@ func (d *Deployment) pages(ctx context.Context, p *models.Peer, until time.Time)
 		for {
 			asked := time.Now()
 			got, err := d.eventLog(ctx, p, after, patience)
-			if errors.Is(err, errStopping) {
+			if errors.Is(err, ErrStopping) {
 				return
 			}
 			select {
@@ -159,8 +159,8 @@ func (d *Deployment) pages(ctx context.Context, p *models.Peer, until time.Time)
 	return pages
 }
 
-// errStopping: this process stops, and a pull that only waits for news need not be waited for.
-var errStopping = errors.New("stopping")
+// ErrStopping: this process stops and begins nothing new; a pull that only waits for news need not be waited for either.
+var ErrStopping = errors.New("this process is stopping")
 
 // eventLog asks for one page, and gives up waiting for news when the process stops.
 func (d *Deployment) eventLog(ctx context.Context, p *models.Peer, after int64, patience time.Duration) (*protocol.Page, error) {
@@ -169,11 +169,11 @@ func (d *Deployment) eventLog(ctx context.Context, p *models.Peer, after int64, 
 	ctx, cancel := context.WithCancelCause(bounded)
 	defer cancel(nil)
 	if patience > 0 {
-		defer context.AfterFunc(d.Queue.stopping, func() { cancel(errStopping) })()
+		defer context.AfterFunc(d.Queue.stopping, func() { cancel(ErrStopping) })()
 	}
 	got, err := d.Peers.EventLog(ctx, target(p), after, d.PageSize, patience)
-	if err != nil && errors.Is(context.Cause(ctx), errStopping) {
-		return nil, errStopping
+	if err != nil && errors.Is(context.Cause(ctx), ErrStopping) {
+		return nil, ErrStopping
 	}
 	return got, err
 }
