@@ -2,7 +2,6 @@ package actions
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -34,7 +33,7 @@ func (a *App) reader(r *http.Request) (*models.Peer, error) {
 		return nil, nil
 	}
 	peer, verified, err := a.verify(r, nil)
-	if errors.Is(err, errNoPeer) {
+	if _, ok := errors.AsType[noPeerError](err); ok {
 		return nil, nil
 	}
 	if err != nil {
@@ -43,8 +42,10 @@ func (a *App) reader(r *http.Request) (*models.Peer, error) {
 	return peer, useNonce(a.Deployment.DB.WithContext(r.Context()), verified)
 }
 
-// errNoPeer: a request is signed with a key that no peer here has.
-var errNoPeer = errors.New("no peer")
+// noPeerError says that a request is signed with a key that no peer here has.
+type noPeerError struct{ error }
+
+func (e noPeerError) Unwrap() error { return e.error }
 
 // verify checks a signature against the pinned keys of the peers.
 func (a *App) verify(r *http.Request, body []byte) (*models.Peer, *signature.Verified, error) {
@@ -63,7 +64,7 @@ func (a *App) verify(r *http.Request, body []byte) (*models.Peer, *signature.Ver
 		return found.Key, nil
 	})
 	if unknown {
-		return nil, nil, fmt.Errorf("%w: %w", errNoPeer, err)
+		return nil, nil, noPeerError{err}
 	}
 	if err != nil {
 		return nil, nil, err

@@ -67,7 +67,8 @@ func (a *App) readyz(w http.ResponseWriter, r *http.Request) {
 	pending, err := migrations.Pending(a.Deployment.DB.WithContext(r.Context()))
 	switch {
 	case err != nil:
-		err = &statusError{http.StatusServiceUnavailable, "the database does not answer: " + err.Error()}
+		a.Log.Error("not ready", "error", err)
+		err = &statusError{http.StatusServiceUnavailable, "the database does not answer"}
 	case pending > 0:
 		err = &statusError{http.StatusServiceUnavailable, "the database lacks migrations: run olympus migrate"}
 	default:

@@ -94,7 +94,7 @@ func (a *App) fail(w http.ResponseWriter, r *http.Request, err error) {
 	setErrorHeaders(w, status)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = fmt.Fprintln(w, oneLine(err.Error()))
+	_, _ = fmt.Fprintln(w, told(err))
 }
 
 // problem answers with an error as RFC 9457 has it, for administration over HTTP.
@@ -104,7 +104,7 @@ func (a *App) problem(w http.ResponseWriter, r *http.Request, err error) {
 		a.Log.Error("could not answer", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	body, _ := json.Marshal(map[string]any{
-		"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": oneLine(err.Error()),
+		"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": told(err),
 	})
 	setErrorHeaders(w, status)
 	w.Header().Set("Content-Type", "application/problem+json")
@@ -124,6 +124,14 @@ func setErrorHeaders(w http.ResponseWriter, status int) {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Bearer realm="olympus"`)
 	}
+}
+
+// told is what a client is told of an error, in one line. Where our database is is none of its business.
+func told(err error) string {
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return "the database does not answer"
+	}
+	return oneLine(err.Error())
 }
 
 // oneLine keeps what others wrote into an error from breaking out of its line.

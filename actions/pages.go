@@ -152,7 +152,7 @@ func (p *pages) failed(status int, err error, c buffalo.Context) error {
 		p.Log.Error("could not answer", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	setErrorHeaders(w, status)
-	return p.html(c, status, "error", http.StatusText(status), errorView{status, http.StatusText(status), oneLine(err.Error())})
+	return p.html(c, status, "error", http.StatusText(status), errorView{status, http.StatusText(status), told(err)})
 }
 
 type errorView struct {

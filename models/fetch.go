@@ -88,6 +88,14 @@ func MarkFetchFailed(tx *pop.Connection, module, version, reason string, retryIn
 	return err
 }
 
+// GiveBack puts a taken version at the end of the backlog, as if it had not been taken.
+func GiveBack(tx *pop.Connection, module, version string) error {
+	_, err := exec(tx, fmt.Sprintf("give %s@%s back", module, version), `
+		UPDATE versions SET fetch_attempts = greatest(0, fetch_attempts - 1), fetch_due_at = now(), fetch_leased_until = NULL
+		WHERE module = ? AND version = ? AND fetch_due_at IS NOT NULL`, module, version)
+	return err
+}
+
 // MarkLost records that a held zip turned out to be gone or damaged: the version is remote again, its add stays pinned.
 func MarkLost(tx *pop.Connection, module, version, reason string) error {
 	_, err := exec(tx, fmt.Sprintf("record %s@%s as lost", module, version), `

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"time"
 
 	"github.com/gobuffalo/pop/v6"
 	"golang.org/x/mod/module"
@@ -53,27 +54,25 @@ func (d *Deployment) fetchVersion(ctx context.Context, path, version string) err
 // upstream.
 func (d *Deployment) fetchAdd(ctx context.Context, add *protocol.Logged, peers []models.Peer) error {
 	var failures []error
-	busy := false
-	for _, p := range originFirst(peers, add.Origin) {
-		if !d.fetches.enter(p.Name) {
-			busy = true
-			continue
+	peersLeft := originFirst(peers, add.Origin)
+	for _, wait := range []time.Duration{0, placeWait} {
+		var busy []*models.Peer
+		for _, p := range peersLeft {
+			leave := d.fetches.enter(ctx, p.Name, wait)
+			if leave == nil {
+				busy = append(busy, p)
+				continue
+			}
+			err := d.fetchFrom(ctx, add, p)
+			leave()
+			if err == nil || ctx.Err() != nil {
+				return err
+			}
+			failures = append(failures, err)
 		}
-		err := d.download(ctx, add, func(f *os.File) error {
-			return d.Peers.Zip(ctx, target(p), add.Module, add.Version, add.ZipSHA256, min(add.ZipSize, d.MaxZip), f)
-		})
-		d.fetches.leave(p.Name)
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
-		if errors.Is(err, peer.ErrNotFound) || errors.Is(err, peer.ErrOtherBytes) {
-			err = fmt.Errorf("%s does not hold it", p.Name)
-		} else {
-			err = fmt.Errorf("from %s: %w", p.Name, err)
-		}
-		failures = append(failures, err)
+		peersLeft = busy
 	}
-	if busy {
+	if len(peersLeft) > 0 {
 		return errNoPlace // one of them may well have it: ask upstream only when none has
 	}
 	err := d.download(ctx, add, func(f *os.File) error {
@@ -83,6 +82,19 @@ func (d *Deployment) fetchAdd(ctx context.Context, add *protocol.Logged, peers [
 		return nil
 	}
 	return errors.Join(append(failures, fmt.Errorf("from upstream: %w", err))...)
+}
+
+func (d *Deployment) fetchFrom(ctx context.Context, add *protocol.Logged, p *models.Peer) error {
+	err := d.download(ctx, add, func(f *os.File) error {
+		return d.Peers.Zip(ctx, target(p), add.Module, add.Version, add.ZipSHA256, min(add.ZipSize, d.MaxZip), f)
+	})
+	switch {
+	case errors.Is(err, peer.ErrNotFound), errors.Is(err, peer.ErrOtherBytes):
+		return fmt.Errorf("%s does not hold it", p.Name)
+	case err != nil:
+		return fmt.Errorf("from %s: %w", p.Name, err)
+	}
+	return nil
 }
 
 // originFirst returns the peers in any order, but the one where an event originated at first.

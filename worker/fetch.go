@@ -25,6 +25,10 @@ const (
 	// downloadTimeout bounds all attempts at one version together: the largest zip over a slow line.
 	downloadTimeout = 15 * time.Minute
 
+	// placeWait is how long a download waits for a place at a peer before it lets others go first. Until then it keeps one of downloads,
+	// so that a long backlog of one peer is not turned over and over.
+	placeWait = time.Second
+
 	// A failed fetch is tried again after a second, then two, up to five minutes: it costs little, and a peer that comes back finds
 	// its backlog taken up without an operator.
 	fetchBackoff    = time.Second
@@ -55,10 +59,10 @@ func (d *Deployment) wakeFetch(tx *pop.Connection) error {
 
 // fetches are the downloads of this process.
 type fetches struct {
-	mu      sync.Mutex
-	perPeer map[string]int
-	down    map[string]time.Time // peers that misses leave alone, until when
-	calls   map[moduleVersion]*fetching
+	mu     sync.Mutex
+	places map[string]chan struct{} // taken ones, by peer
+	down   map[string]time.Time     // peers that misses leave alone, until when
+	calls  map[moduleVersion]*fetching
 }
 
 // fetching is a download that requests of this process wait for.
@@ -70,24 +74,32 @@ type fetching struct {
 type moduleVersion struct{ module, version string }
 
 func newFetches() *fetches {
-	return &fetches{perPeer: make(map[string]int), down: make(map[string]time.Time), calls: make(map[moduleVersion]*fetching)}
+	return &fetches{places: make(map[string]chan struct{}), down: make(map[string]time.Time), calls: make(map[moduleVersion]*fetching)}
 }
 
-// enter takes one of the places for downloads from a peer, if there is one.
-func (f *fetches) enter(peer string) bool {
+// enter takes one of the places for downloads from a peer, waiting for one if need be. leave is nil when there is none.
+func (f *fetches) enter(ctx context.Context, peer string, wait time.Duration) (leave func()) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.perPeer[peer] >= downloadsPerPeer {
-		return false
+	places, ok := f.places[peer]
+	if !ok {
+		places = make(chan struct{}, downloadsPerPeer)
+		f.places[peer] = places
 	}
-	f.perPeer[peer]++
-	return true
-}
-
-func (f *fetches) leave(peer string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.perPeer[peer]--
+	f.mu.Unlock()
+	leave = func() { <-places }
+	select {
+	case places <- struct{}{}:
+		return leave
+	default:
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	select {
+	case places <- struct{}{}:
+		return leave
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 // fetch works through the backlog until nothing is due. It is safe to run twice, also at once: each run takes other versions, and
@@ -96,7 +108,7 @@ func (d *Deployment) fetch(ctx context.Context, _ *river.Job[fetchArgs]) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	free := make(chan struct{}, downloads)
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && d.Queue.stopping.Err() == nil {
 		free <- struct{}{} // a place for one download, at least
 		<-free
 		due, err := models.TakeDue(d.db(ctx), downloads-len(free), lease)
@@ -145,10 +157,11 @@ func (d *Deployment) fetchTaken(ctx context.Context, v models.Due) error {
 		})
 		return nil
 	}
-	retryIn := backoff(v.Attempts, fetchBackoff, fetchBackoffMax)
 	if errors.Is(err, errNoPlace) {
-		retryIn = fetchBackoff
+		d.record(ctx, func(tx *pop.Connection) error { return models.GiveBack(tx, v.Module, v.Version) })
+		return err
 	}
+	retryIn := backoff(v.Attempts, fetchBackoff, fetchBackoffMax)
 	d.record(ctx, func(tx *pop.Connection) error {
 		return models.MarkFetchFailed(tx, v.Module, v.Version, err.Error(), retryIn)
 	})
