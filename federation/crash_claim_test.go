@@ -42,6 +42,6 @@ func TestCrashClaim(t *testing.T) {
 		})
 		return models.EndFill(tx, mx.Path, mx.Version)
 	}))
-	require.NoError(t, <-done)
+	require.NoError(t, awaitFrom(t, "the claim", done))
 	require.NoError(t, models.RecordFill(db, mx.Path, mx.Version, "alive", mx.Info(), mx.Mod()))
 }

@@ -2,7 +2,6 @@ package federation
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,10 +28,11 @@ func fillWithoutDatabase(t *testing.T) func() {
 	head := s.holdHead()
 	require.Equal(t, mx.Info(), p.get(filePath(mx, download.Info)))
 	head.awaitBlocked("event_log.*FOR UPDATE")
+	failed := p.output.wait("could not fill a miss")
 	over := s.outage(head)
-	eventually(t, "the fill has failed", func() bool { return strings.Contains(p.output.String(), "could not fill a miss") })
+	awaitFrom(t, "the failure of the fill", failed)
 	p.unready()
-	over()
+	require.NoError(t, over())
 	return func() {
 		s.recordedOnce(mx)
 		p.serves(mx)
@@ -57,18 +57,25 @@ func jobEndLost(t *testing.T, om *neighbour) func() {
 	}
 }
 
-// pullWithoutDatabase ends a job while nobody can be told that it has ended.
+// pullWithoutDatabase ends a job while nobody can be told that it has ended, for so long that the process stops trying.
 func pullWithoutDatabase(t *testing.T, om *neighbour) func() {
 	s := newSite(t, "og.example.com", "OLYMPUS_PULL_INTERVAL=1s")
 	page := om.withhold(s, false, func(r *http.Request) bool { return r.URL.Path == "/eventlog" })
 	p := s.start()
 	p.knows(om.deployment)
-	<-page.arrived
+	awaitFrom(t, "the page", page.arrived)
+	givenUp, back := p.output.wait("Too many errors; giving up"), make(chan error, 1)
 	over := s.outage(nil)
 	page.open()
-	eventually(t, "the end of the job is given up", func() bool { return strings.Contains(p.output.String(), "Too many errors; giving up") })
-	over()
+	go func() {
+		select {
+		case <-givenUp:
+		case <-p.ended:
+		}
+		back <- over()
+	}()
 	return func() {
+		require.NoError(t, awaitFrom(t, "the end of the outage", back))
 		s.awaitLog(addX, addY, addZ)
 		require.EqualValues(t, 3, s.pointer(om.deployment))
 		p.serves(mx)

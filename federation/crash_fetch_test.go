@@ -33,7 +33,7 @@ func fetchHalfRead(t *testing.T, om *neighbour, name string, who succession) fun
 	p := s.start()
 	p.knows(om.deployment)
 	om.pushTo(p)
-	<-zip.arrived
+	awaitFrom(t, "the download", zip.arrived)
 	s.awaitStaged(len(testmod.Zip(t, mx)) / 2)
 	require.Nil(t, s.blob(mx))
 	p = who.kill(p, zip.open)
@@ -51,7 +51,7 @@ func stored(t *testing.T, om *neighbour, p *process) *holding {
 	zip := om.withhold(p.site, false, isZip)
 	p.knows(om.deployment)
 	om.pushTo(p)
-	<-zip.arrived
+	awaitFrom(t, "the download", zip.arrived)
 	row := p.site.holdVersion(mx)
 	zip.open()
 	row.awaitBlocked("held = true")
@@ -114,7 +114,7 @@ func deleteAtHead(t *testing.T) func() {
 	}()
 	head.awaitBlocked("event_log.*FOR UPDATE")
 	p = restarted.kill(p, head.release)
-	require.Error(t, <-answered)
+	require.Error(t, awaitFrom(t, "the end of the request", answered))
 	require.Equal(t, []string{addX}, s.log())
 	p.administrate(http.StatusOK, http.MethodPost, "/modules/example.com/mx@v1.0.0/delete", "")
 	return func() {

@@ -19,6 +19,7 @@ import (
 func TestCrashFill(t *testing.T) {
 	t.Parallel()
 	playCrashes(t,
+		crash{"upstream asked for a list", func() func() { return listAsked(t) }},
 		crash{"half of the zip read", func() func() { return fillHalfRead(t, restarted) }},
 		crash{"half of the zip read, with another process", func() func() { return fillHalfRead(t, another) }},
 		crash{"at the head of the log", func() func() { return fillAtHead(t, restarted) }},
@@ -27,7 +28,6 @@ func TestCrashFill(t *testing.T) {
 		crash{"nothing recorded", func() func() { return fillNothingRecorded(t) }},
 		crash{"at the head of the log, without the database", func() func() { return fillWithoutDatabase(t) }},
 		crash{"at the head of the log, frozen", func() func() { return fillFrozen(t) }},
-		crash{"upstream asked for a list", func() func() { return listAsked(t) }},
 	)
 }
 
@@ -97,7 +97,7 @@ func fillAtHead(t *testing.T, who succession) func() {
 		up.Set(filePath(mx, download.Info), testmod.Behaviour{Body: otherInfo})
 		head.release()
 	})
-	require.Empty(t, <-asked, "the zip was answered before its event was logged")
+	require.Empty(t, awaitFrom(t, "the end of the request", asked), "the zip was answered before its event was logged")
 	require.Empty(t, s.log())
 	return func() {
 		s.recordedOnce(mx)
@@ -153,7 +153,7 @@ func fillNothingRecorded(t *testing.T) func() {
 		answer <- body
 	}()
 	return func() {
-		require.Equal(t, mx.Info(), <-answer)
+		require.Equal(t, mx.Info(), awaitFrom(t, "the answer", answer))
 		s.awaitLog(addX)
 		p.serves(mx)
 		s.sound()

@@ -61,7 +61,7 @@ func (h *holding) release() {
 }
 
 // outage takes the database away: from everybody, and last from who holds a lock, if anybody does.
-func (s *site) outage(h *holding) (over func()) {
+func (s *site) outage(h *holding) (over func() error) {
 	s.t.Helper()
 	u, err := url.Parse(s.database)
 	require.NoError(s.t, err)
@@ -80,9 +80,8 @@ func (s *site) outage(h *holding) (over func()) {
 		_, err = conn.Exec(ctx, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1 AND pid <> $2", name, except)
 		require.NoError(s.t, err)
 	}
-	return func() {
-		s.t.Helper()
+	return func() error {
 		_, err := conn.Exec(ctx, "ALTER DATABASE "+name+" ALLOW_CONNECTIONS true")
-		require.NoError(s.t, err)
+		return err
 	}
 }

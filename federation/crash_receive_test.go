@@ -14,14 +14,14 @@ func TestCrashReceiveAndPull(t *testing.T) {
 	t.Parallel()
 	om := newNeighbour(t, "om.example.com", mx, my, mz)
 	playCrashes(t,
+		crash{"pull, without the database", func() func() { return pullWithoutDatabase(t, om) }},
+		crash{"any job, with its end lost", func() func() { return jobEndLost(t, om) }},
 		crash{"receive, at the head of the log", func() func() { return receiveAtHead(t, om, "oa.example.com", restarted) }},
 		crash{"receive, at the head of the log, with another process", func() func() { return receiveAtHead(t, om, "ob.example.com", another) }},
 		crash{"receive, acknowledged and not begun", func() func() { return receiveNotBegun(t, om) }},
 		crash{"pull, at the head of the log", func() func() { return pullAtHead(t, om, "od.example.com", restarted) }},
 		crash{"pull, at the head of the log, with another process", func() func() { return pullAtHead(t, om, "oe.example.com", another) }},
 		crash{"pull, in the middle of the last page", func() func() { return pullHalfWay(t, om) }},
-		crash{"pull, without the database", func() func() { return pullWithoutDatabase(t, om) }},
-		crash{"any job, with its end lost", func() func() { return jobEndLost(t, om) }},
 		crash{"push, sent and not answered", func() func() { return pushUnanswered(t) }},
 	)
 }
@@ -79,7 +79,7 @@ func pullHalfWay(t *testing.T, om *neighbour) func() {
 	last := om.withhold(s, true, func(r *http.Request) bool { return r.URL.Path == "/eventlog" && r.FormValue("after") == "2" })
 	p := s.start()
 	p.knows(om.deployment)
-	<-last.arrived
+	awaitFrom(t, "the last page", last.arrived)
 	eventually(t, "the pages before are recorded", func() bool { return s.pointer(om.deployment) == 2 })
 	require.Equal(t, []string{addX, addY}, s.log())
 	p = another.kill(p, last.open)
@@ -99,7 +99,7 @@ func pushUnanswered(t *testing.T) func() {
 	p := s.start()
 	p.knows(oa)
 	p.get("/example.com/mx/@v/v1.0.0.zip")
-	<-pushed.arrived
+	awaitFrom(t, "the push", pushed.arrived)
 	restarted.kill(p, pushed.open)
 	return func() {
 		s.awaitLog(addX)

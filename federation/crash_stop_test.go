@@ -32,7 +32,7 @@ func TestStop(t *testing.T) {
 	p := s.start()
 	p.knows(om.deployment)
 	s.awaitLog(addX)
-	<-polled // from here on a pull waits for news, and would for half a minute
+	awaitFrom(t, "a poll", polled) // from here on a pull waits for news, and would for half a minute
 
 	zip, hold := testmod.Zip(t, my), make(chan struct{})
 	up.Set(filePath(my, download.Zip), testmod.Behaviour{Sent: len(zip) / 2, Hold: hold})
@@ -54,7 +54,7 @@ func TestStop(t *testing.T) {
 		return err != nil
 	})
 	close(hold)
-	require.Equal(t, string(zip), <-answered)
+	require.Equal(t, string(zip), awaitFrom(t, "the answer", answered))
 	began := time.Now()
 	require.Zero(t, p.awaitEnd(), p.output.String())
 	require.Less(t, time.Since(began), 8*time.Second, "it waited for a peer that has no news")

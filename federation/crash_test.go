@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -159,6 +160,17 @@ func (n *neighbour) pushTo(p *process) {
 	to, err := models.FindPeer(n.DB, p.site.name)
 	require.NoError(n.t, err)
 	require.NoError(n.t, n.Peers.Push(context.Background(), peer.Target{Name: to.Name, URL: to.URL, Key: to.Key}, events))
+}
+
+// awaitFrom takes what comes out of a channel, or out of its end.
+func awaitFrom[T any](t testing.TB, what string, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(40 * time.Second):
+		require.FailNow(t, "waited in vain for "+what)
+	}
+	return v
 }
 
 // filePath is the path of a file of a module version.

@@ -61,7 +61,7 @@ func (g *goCommand) refused(args ...string) string {
 	return stdout + stderr
 }
 
-// downloads requires that go mod download brings a module with the right sums, bytes and origin-free .info.
+// downloads requires that go mod download brings a module with the right sums and bytes.
 func (g *goCommand) downloads(m testmod.Module) {
 	g.t.Helper()
 	var got struct{ Version, Info, GoMod, Zip, Sum, GoModSum string }
@@ -175,7 +175,6 @@ func TestGoCommandNextProxy(t *testing.T) {
 	for _, path := range []string{"/example.com/major/v2/@v/list", "/example.com/major/v2/@latest", filePath(major, "info")} {
 		up.Set(path, fails)
 	}
-	om.ForgetAllUnknown()
 	down := start(t, "down.example.com", options{upstream: up.URL})
 	before := second.Total()
 	for range 2 {

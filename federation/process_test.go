@@ -117,14 +117,31 @@ type process struct {
 
 // processOutput collects what a process writes.
 type processOutput struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+	mu      sync.Mutex
+	b       bytes.Buffer
+	awaited map[string]chan struct{} // texts, and what is closed when one has been written
 }
 
 func (o *processOutput) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.b.Write(p)
+	n, err := o.b.Write(p)
+	for text, written := range o.awaited {
+		if bytes.Contains(o.b.Bytes(), []byte(text)) {
+			close(written)
+			delete(o.awaited, text)
+		}
+	}
+	return n, err
+}
+
+// wait returns a channel that is closed when the process writes a text from now on.
+func (o *processOutput) wait(text string) <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	written := make(chan struct{})
+	o.awaited[text] = written
+	return written
 }
 
 func (o *processOutput) String() string {
@@ -159,7 +176,7 @@ func (p *process) again() *process {
 
 func (s *site) launch(url string, env []string) *process {
 	s.t.Helper()
-	p := &process{site: s, url: url, env: env, output: &processOutput{}, ended: make(chan struct{})}
+	p := &process{site: s, url: url, env: env, output: &processOutput{awaited: make(map[string]chan struct{})}, ended: make(chan struct{})}
 	p.command = s.command(env)
 	p.command.Stdout, p.command.Stderr = p.output, p.output
 	require.NoError(s.t, p.command.Start())
