@@ -64,13 +64,13 @@ func busy(t *testing.T) *deployment {
 	}
 
 	// One version is held by way of OM, which filled it; of another OM only has told, and no peer has it.
-	response, _ := om.get("/example.com/held/@v/v1.0.0.zip", "*/*")
+	response, _ := om.get(t, "/example.com/held/@v/v1.0.0.zip", "*/*")
 	require.Equal(t, http.StatusOK, response.StatusCode)
 	om.hears(added(failed, om.Name, ""))
 	oa.pull(om.Name)
-	response, _ = oa.get("/example.com/held/@v/v1.0.0.zip", "*/*")
+	response, _ = oa.get(t, "/example.com/held/@v/v1.0.0.zip", "*/*")
 	require.Equal(t, http.StatusOK, response.StatusCode)
-	response, _ = oa.get("/example.com/failed/@v/v1.0.0.zip", "*/*")
+	response, _ = oa.get(t, "/example.com/failed/@v/v1.0.0.zip", "*/*")
 	require.GreaterOrEqual(t, response.StatusCode, 400)
 	require.Equal(t, 1, oa.count("versions WHERE held"))
 	require.Equal(t, 1, oa.count("versions WHERE fetch_error LIKE '%' || ? || '%'", hostile), "the words of the peer that refuses")

@@ -101,27 +101,27 @@ func stranger(t testing.TB, name string) string {
 }
 
 // get returns the answer to a request that accepts a media type.
-func (d *deployment) get(path, accept string) (*http.Response, []byte) {
-	d.t.Helper()
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, d.url+path, nil)
-	require.NoError(d.t, err)
+func (d *deployment) get(t testing.TB, path, accept string) (*http.Response, []byte) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url+path, nil)
+	require.NoError(t, err)
 	request.Header.Set("Accept", accept)
 	response, err := http.DefaultClient.Do(request)
-	require.NoError(d.t, err)
+	require.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
-	require.NoError(d.t, err)
+	require.NoError(t, err)
 	return response, body
 }
 
 // json requires that a path answers with JSON, and returns it.
-func (d *deployment) json(path string) any {
-	d.t.Helper()
-	response, body := d.get(path, "application/json")
-	require.Equal(d.t, http.StatusOK, response.StatusCode, path)
-	require.Equal(d.t, "application/json", response.Header.Get("Content-Type"), path)
+func (d *deployment) json(t testing.TB, path string) any {
+	t.Helper()
+	response, body := d.get(t, path, "application/json")
+	require.Equal(t, http.StatusOK, response.StatusCode, path)
+	require.Equal(t, "application/json", response.Header.Get("Content-Type"), path)
 	var value any
-	require.NoError(d.t, json.Unmarshal(body, &value), "%s: %.200s", path, body)
+	require.NoError(t, json.Unmarshal(body, &value), "%s: %.200s", path, body)
 	return value
 }
 

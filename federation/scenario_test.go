@@ -44,7 +44,7 @@ func TestScenarioTwoDeployments(t *testing.T) {
 	t.Parallel()
 	up := testmod.NewUpstream(t, mx, my, mz)
 	var hang atomic.Bool
-	om := start(t, "om.example.com", options{upstream: up.URL, attempts: 1, peer: peer.Options{HeaderTimeout: 200 * time.Millisecond}})
+	om := start(t, "om.example.com", options{upstream: up.URL, attempts: 1, peer: peer.Options{HeaderTimeout: 2 * time.Second}})
 	oa := start(t, "oa.example.com", options{wrap: hangable(&hang)})
 
 	// T0, T1
@@ -93,7 +93,7 @@ func TestScenarioThreeDeployments(t *testing.T) {
 	t.Parallel()
 	up := testmod.NewUpstream(t, mx, my, mz)
 	var hang atomic.Bool
-	om := start(t, "om.example.com", options{upstream: up.URL, attempts: 1, peer: peer.Options{HeaderTimeout: 200 * time.Millisecond}})
+	om := start(t, "om.example.com", options{upstream: up.URL, attempts: 1, peer: peer.Options{HeaderTimeout: 2 * time.Second}})
 	oa := start(t, "oa.example.com", options{wrap: hangable(&hang)})
 	og := start(t, "og.example.com", options{})
 

@@ -63,7 +63,7 @@ func FindPeer(tx *pop.Connection, name string) (*Peer, error) {
 func FindPeerByKeyID(tx *pop.Connection, keyID string) (*Peer, error) {
 	var p Peer
 	err := one(tx, &p, "find the peer with key "+keyID, `SELECT `+peerColumns+` FROM peers
-		WHERE starts_with(key, ? || '+') AND name = split_part(?, '+', 1)`, keyID, keyID)
+		WHERE split_part(key, '+', 1) || '+' || split_part(key, '+', 2) = ? AND name = split_part(?, '+', 1)`, keyID, keyID)
 	if err != nil {
 		return nil, err
 	}

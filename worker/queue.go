@@ -174,10 +174,6 @@ func (q *Queue) enqueue(tx *pop.Connection, jobs ...river.InsertManyParams) erro
 	if len(jobs) == 0 {
 		return nil
 	}
-	conn, err := pgxtx.From(tx.Context(), tx)
-	if err != nil {
-		return err
-	}
 	for i := range jobs {
 		opts := river.InsertOpts{}
 		if jobs[i].InsertOpts != nil {
@@ -186,7 +182,11 @@ func (q *Queue) enqueue(tx *pop.Connection, jobs ...river.InsertManyParams) erro
 		opts.Queue = queueOf(jobs[i].Args.Kind())
 		jobs[i].InsertOpts = &opts
 	}
-	if _, err := q.client.InsertManyTx(tx.Context(), conn, jobs); err != nil {
+	err := pgxtx.Do(tx.Context(), tx, func(conn pgx.Tx) error {
+		_, err := q.client.InsertManyTx(tx.Context(), conn, jobs)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("queue a %s job: %w", jobs[0].Args.Kind(), err)
 	}
 	return nil

@@ -1,9 +1,8 @@
 // Package pgxtx reaches the pgx connection that lies under a pop transaction, for what database/sql cannot do: COPY, and River's
 // inserting of jobs in the same transaction.
 //
-// pop's transaction is database/sql over pgx's driver. A pgx.QueryRewriter passed as an argument is handed the very connection
-// that the transaction runs on. What is returned belongs to the transaction: it must not be used after it, nor beside a
-// query of it that is still being read.
+// pop's transaction is database/sql over pgx's driver. A pgx.QueryRewriter passed as an argument is called with the very connection
+// that the transaction runs on.
 package pgxtx
 
 import (
@@ -16,24 +15,35 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// From returns the connection of a pop transaction as a pgx.Tx whose Begin, Commit and Rollback fail: pop owns the transaction.
-func From(ctx context.Context, tx *pop.Connection) (pgx.Tx, error) {
+// Do calls f with the connection of a pop transaction: a pgx.Tx whose Begin, Commit and Rollback fail, because pop owns the
+// transaction. f must not use the pop transaction itself, nor keep the connection.
+//
+// f runs within what database/sql takes for a query. Outside of one, database/sql would feel free to roll back as soon as the context
+// ends, on the connection that f is using.
+func Do(ctx context.Context, tx *pop.Connection, f func(pgx.Tx) error) error {
 	if tx.TX == nil {
-		return nil, errors.New("reach the database connection: not in a transaction")
+		return errors.New("reach the database connection: not in a transaction")
 	}
-	var r reach
-	if _, err := tx.TX.Tx.ExecContext(ctx, "-- reach the connection", &r); err != nil {
-		return nil, fmt.Errorf("reach the database connection: %w", err)
+	r := reach{f: f}
+	_, err := tx.TX.Tx.ExecContext(ctx, "-- reached the connection", &r)
+	switch {
+	case r.err != nil:
+		return r.err
+	case err != nil:
+		return fmt.Errorf("reach the database connection: %w", err)
 	}
-	return &borrowed{conn: r.conn}, nil
+	return nil
 }
 
-// reach is a query rewriter that keeps the connection it is handed.
-type reach struct{ conn *pgx.Conn }
+// reach is a query rewriter that does something else with the connection before the query.
+type reach struct {
+	f   func(pgx.Tx) error
+	err error // of f
+}
 
 func (r *reach) RewriteQuery(_ context.Context, conn *pgx.Conn, query string, _ []any) (string, []any, error) {
-	r.conn = conn
-	return query, nil, nil
+	r.err = r.f(&borrowed{conn: conn})
+	return query, nil, r.err
 }
 
 var errOwned = errors.New("this transaction is begun and ended by pop")

@@ -1,0 +1,137 @@
+package models_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/gobuffalo/pop/v6"
+	"github.com/stretchr/testify/require"
+
+	"olympus/internal/protocol"
+	"olympus/internal/testdb"
+	"olympus/models"
+)
+
+func find(t *testing.T, db *pop.Connection, path string) *models.Version {
+	t.Helper()
+	v, err := models.FindVersion(db, path, "v1.0.0")
+	require.NoError(t, err)
+	return v
+}
+
+// Who takes a version from the backlog has it alone until the lease ends; giving it back, failing and holding end it.
+func TestFetchBacklog(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	events := make([]protocol.Event, 6)
+	for i := range events {
+		events[i] = add(t, fmt.Sprintf("example.com/m%d", i), "v1.0.0", "a", now())
+	}
+	merge(t, db, events...)
+	merge(t, db, say(protocol.KindDelete, "example.com/m5", "v1.0.0"))
+
+	taken := make(map[string]bool)
+	for _, limit := range []int{2, 2, 2, 2} {
+		due, err := models.TakeDue(db, limit, time.Minute)
+		require.NoError(t, err)
+		for _, d := range due {
+			require.False(t, taken[d.Module], "%s is taken twice", d.Module)
+			require.Equal(t, 1, d.Attempts)
+			taken[d.Module] = true
+		}
+	}
+	require.Len(t, taken, 5, "all but the deleted one")
+	ok, err := models.TakeVersion(db, "example.com/m0", "v1.0.0", time.Minute)
+	require.NoError(t, err)
+	require.False(t, ok, "somebody has it")
+
+	require.NoError(t, models.GiveBack(db, "example.com/m0", "v1.0.0"))
+	require.NoError(t, models.MarkFetchFailed(db, "example.com/m1", "v1.0.0", "broken", time.Hour))
+	held, err := models.MarkHeld(db, "example.com/m2", "v1.0.0", find(t, db, "example.com/m2").AddPosition)
+	require.NoError(t, err)
+	require.True(t, held)
+	merge(t, db, say(protocol.KindDelete, "example.com/m3", "v1.0.0"))
+
+	due, err := models.TakeDue(db, 10, time.Minute)
+	require.NoError(t, err)
+	require.Len(t, due, 1)
+	require.Equal(t, "example.com/m0", due[0].Module)
+	require.Equal(t, 1, due[0].Attempts, "giving back is no attempt")
+	require.Equal(t, "broken", find(t, db, "example.com/m1").FetchError)
+	ok, err = models.TakeVersion(db, "example.com/m1", "v1.0.0", time.Minute)
+	require.NoError(t, err)
+	require.True(t, ok, "a client need not wait until it is due")
+	for _, path := range []string{"example.com/m2", "example.com/m3", "example.com/m5"} {
+		ok, err := models.TakeVersion(db, path, "v1.0.0", time.Minute)
+		require.NoError(t, err)
+		require.False(t, ok, path)
+		// What comes late from whoever had it changes nothing.
+		require.NoError(t, models.MarkFetchFailed(db, path, "v1.0.0", "late", 0))
+		require.NoError(t, models.GiveBack(db, path, "v1.0.0"))
+		require.NoError(t, models.ExtendLease(db, path, "v1.0.0", time.Minute))
+		v := find(t, db, path)
+		require.Nil(t, v.FetchDueAt, path)
+		require.Empty(t, v.FetchError, path)
+	}
+	ok, err = models.MarkHeld(db, "example.com/m3", "v1.0.0", find(t, db, "example.com/m3").AddPosition)
+	require.NoError(t, err)
+	require.False(t, ok, "deleted")
+
+	// A lease that has ended gives the version back by itself.
+	require.NoError(t, db.RawQuery("UPDATE versions SET fetch_leased_until = now(), fetch_due_at = now() WHERE module = 'example.com/m4'").Exec())
+	due, err = models.TakeDue(db, 10, time.Minute)
+	require.NoError(t, err)
+	require.Len(t, due, 1)
+	require.Equal(t, models.Due{Module: "example.com/m4", Version: "v1.0.0", Attempts: 2}, due[0])
+
+	require.NoError(t, models.MarkLost(db, "example.com/m2", "v1.0.0", "gone"))
+	v := find(t, db, "example.com/m2")
+	require.False(t, v.Held)
+	require.True(t, v.Pinned, "the bytes that were served are the ones to fetch")
+	require.NotNil(t, v.FetchDueAt)
+}
+
+// Bytes that are held or were served stay those of the version, whatever adds come.
+func TestPinnedAddStays(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	when := now()
+	early, late, earliest := add(t, "example.com/m", "v1.0.0", "early", when), add(t, "example.com/m", "v1.0.0", "late", when.Add(time.Hour)), add(t, "example.com/m", "v1.0.0", "earliest", when.Add(-time.Hour))
+	merge(t, db, late, early)
+	v := find(t, db, "example.com/m")
+	require.Equal(t, early.ZipHash, v.ZipHash)
+	adds, err := models.Candidates(db, "example.com/m", "v1.0.0")
+	require.NoError(t, err)
+	require.Len(t, adds, 2)
+	require.Equal(t, early.ZipHash, adds[0].ZipHash)
+
+	pinned, err := models.Pin(db, "example.com/m", "v1.0.0", adds[1].Position)
+	require.NoError(t, err)
+	require.False(t, pinned, "not what it serves")
+	pinned, err = models.Pin(db, "example.com/m", "v1.0.0", v.AddPosition)
+	require.NoError(t, err)
+	require.True(t, pinned)
+	merge(t, db, earliest)
+	v = find(t, db, "example.com/m")
+	require.Equal(t, early.ZipHash, v.ZipHash)
+	require.True(t, v.Conflict)
+	held, err := models.MarkHeld(db, "example.com/m", "v1.0.0", adds[1].Position)
+	require.NoError(t, err)
+	require.False(t, held, "other bytes than were served")
+	adds, err = models.Candidates(db, "example.com/m", "v1.0.0")
+	require.NoError(t, err)
+	require.Len(t, adds, 1)
+	held, err = models.HoldAdd(db, "example.com/m", "v1.0.0", early.ZipHash, early.ZipSHA256)
+	require.NoError(t, err)
+	require.True(t, held)
+	merge(t, db, say(protocol.KindDelete, "example.com/m", "v1.0.0"))
+	v = find(t, db, "example.com/m")
+	require.False(t, v.Known())
+	require.True(t, v.Held, "until the zip is really gone")
+	left, err := models.HeldDeleted(db, 10)
+	require.NoError(t, err)
+	require.Len(t, left, 1)
+	require.NoError(t, models.MarkRemoved(db, "example.com/m", "v1.0.0"))
+	require.False(t, find(t, db, "example.com/m").Held)
+}

@@ -1,0 +1,104 @@
+package models_test
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"olympus/internal/testdb"
+	"olympus/models"
+)
+
+const peerKey, otherKey = "om.example.com+aaaaaaaa+AAAA", "om.example.com+bbbbbbbb+BBBB"
+
+// A pull pointer belongs to one log: it outlives whatever is done to the peer except another key.
+func TestPeerKeepsItsPullPointer(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	pointer := func() int64 {
+		p, err := models.FindPeer(db, "om.example.com")
+		require.NoError(t, err)
+		return p.PullPosition
+	}
+	move := func(from, to int64) bool {
+		moved, err := models.MovePullPointer(db, "om.example.com", from, to, to)
+		require.NoError(t, err)
+		return moved
+	}
+	require.NoError(t, models.SavePeer(db, "om.example.com", "https://a.example.com", peerKey))
+	require.True(t, move(0, 7))
+	require.False(t, move(0, 9), "it is not there any more")
+	require.NoError(t, models.SavePeer(db, "om.example.com", "https://b.example.com", peerKey))
+	require.EqualValues(t, 7, pointer())
+	for _, state := range []string{models.PeerPaused, models.PeerRemoved} {
+		require.NoError(t, models.SetPeerState(db, "om.example.com", state))
+		require.False(t, move(7, 8), "it is %s", state)
+	}
+	require.ErrorIs(t, models.SetPeerState(db, "om.example.com", models.PeerActive), models.ErrNotFound)
+	require.NoError(t, models.SavePeer(db, "om.example.com", "https://b.example.com", peerKey))
+	require.EqualValues(t, 7, pointer())
+	require.True(t, move(7, 8))
+	require.NoError(t, models.RewindPullPointer(db, "om.example.com", 3))
+	require.EqualValues(t, 3, pointer())
+	require.Error(t, models.RewindPullPointer(db, "om.example.com", 4), "forward is not back")
+	require.NoError(t, models.SavePeer(db, "om.example.com", "https://b.example.com", otherKey))
+	require.Zero(t, pointer(), "another key is another log")
+
+	found, err := models.FindPeerByKeyID(db, "om.example.com+bbbbbbbb")
+	require.NoError(t, err)
+	require.Equal(t, "om.example.com", found.Name)
+	for _, keyID := range []string{"om.example.com+aaaaaaaa", "om.example.com+bbbbbbb", "om.example.com", "%+bbbbbbbb", ""} {
+		_, err := models.FindPeerByKeyID(db, keyID)
+		require.ErrorIs(t, err, models.ErrNotFound, keyID)
+	}
+}
+
+// Of all who come with a nonce at once, one is the first.
+func TestNonceIsUsedOnce(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	var first atomic.Int32
+	var all sync.WaitGroup
+	for range 10 {
+		all.Go(func() {
+			fresh, err := models.UseNonce(db, "om.example.com+aaaaaaaa", "n", time.Now().Add(time.Minute))
+			if err != nil {
+				t.Errorf("use a nonce: %v", err)
+			}
+			if fresh {
+				first.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	require.EqualValues(t, 1, first.Load())
+	fresh, err := models.UseNonce(db, "og.example.com+aaaaaaaa", "n", time.Now().Add(-time.Second))
+	require.NoError(t, err)
+	require.True(t, fresh, "of another key")
+	require.NoError(t, models.ForgetNonces(db))
+	fresh, err = models.UseNonce(db, "og.example.com+aaaaaaaa", "n", time.Now())
+	require.NoError(t, err)
+	require.True(t, fresh, "expired")
+	fresh, err = models.UseNonce(db, "om.example.com+aaaaaaaa", "n", time.Now())
+	require.NoError(t, err)
+	require.False(t, fresh, "not expired")
+}
+
+// A tick takes each peer that is due once, however many processes tick.
+func TestDuePullsAreTakenOnce(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	for _, name := range []string{"a", "b", "paused"} {
+		require.NoError(t, models.SavePeer(db, name, "https://"+name, name+"+aaaaaaaa+AAAA"))
+	}
+	require.NoError(t, models.SetPeerState(db, "paused", models.PeerPaused))
+	names, err := models.TakeDuePulls(db, time.Hour)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{"a", "b"}, names)
+	names, err = models.TakeDuePulls(db, time.Hour)
+	require.NoError(t, err)
+	require.Empty(t, names)
+}
