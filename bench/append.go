@@ -5,15 +5,16 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"os/exec"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/gobuffalo/pop/v6"
+	"golang.org/x/sync/errgroup"
 
 	"olympus/internal/protocol"
-	"olympus/migrations"
 	"olympus/models"
 	"olympus/worker"
 )
@@ -35,8 +36,10 @@ func benchAppend(ctx context.Context, l *lab) ([]row, error) {
 		return nil, err
 	}
 	defer func() { _ = db.Close() }()
-	if _, err := migrations.Up(ctx, db); err != nil {
-		return nil, err
+	migrate := exec.CommandContext(ctx, l.binary, "migrate")
+	migrate.Env = append(os.Environ(), "DATABASE_URL="+database)
+	if out, err := migrate.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("olympus migrate: %w: %s", err, out)
 	}
 	queue, err := worker.NewQueue(ctx, database, worker.NewProcess(), slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -55,21 +58,19 @@ func benchAppend(ctx context.Context, l *lab) ([]row, error) {
 		const seconds = 3
 		until := time.Now().Add(seconds * time.Second)
 		var done atomic.Int64
-		var failed atomic.Value
-		var wg sync.WaitGroup
+		var all errgroup.Group
 		for range writers {
-			wg.Go(func() {
+			all.Go(func() error {
 				for time.Now().Before(until) {
 					if err := d.Append(true, []protocol.Event{event(int(number.Add(1)))}, nil); err != nil {
-						failed.Store(err)
-						return
+						return err
 					}
 					done.Add(1)
 				}
+				return nil
 			})
 		}
-		wg.Wait()
-		err, _ := failed.Load().(error)
+		err := all.Wait()
 		return float64(done.Load()) / seconds, err
 	}
 	var one, many float64

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // counting is a local upstream over a tree in GOPROXY layout that counts what it is asked for.
@@ -47,59 +49,95 @@ func (c *counting) most(suffix string) (most int) {
 }
 
 // benchFill fills the project's own dependency graph cold from a local upstream, beside goproxy doing the same, and sends sixteen
-// clients after one cold zip.
+// clients after one cold zip. Once both check what they get against a checksum database, and once there is none: then goproxy looks
+// into no zip, while Olympus still reads every file in it, for the hash that goes into the log.
 func benchFill(ctx context.Context, l *lab) ([]row, error) {
 	tree, files, err := l.modules(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var wanted []string
-	for _, ext := range []string{".info", ".mod", ".zip"} {
-		wanted = append(wanted, having(files, ext)...)
-	}
 	if err := l.buildGoproxy(ctx); err != nil {
 		return nil, err
 	}
-	var ours, theirs []time.Duration
-	most, torn := 0, 0
-	for range 3 { // in turn, so that both see the same noise
-		up := newUpstream(tree)
-		om, err := l.olympus(ctx, fmt.Sprintf("fill%d.example.com", len(ours)), "OLYMPUS_UPSTREAM="+up.URL)
-		if err != nil {
-			return nil, err
-		}
-		took, bad, err := fillAll(ctx, om.url, tree, wanted)
-		ours, torn, most = append(ours, took), torn+bad, max(most, up.most(".zip"), up.most(".mod"), up.most(".info"))
-		l.stop(om)
-		up.Close()
-		if err != nil {
-			return nil, err
-		}
-		up = newUpstream(tree)
-		reference, err := l.startGoproxy(ctx, up.URL)
-		if err != nil {
-			return nil, err
-		}
-		took, _, err = fillAll(ctx, reference.url, tree, wanted)
-		theirs = append(theirs, took)
-		l.stop(reference)
-		up.Close()
-		if err != nil {
-			return nil, err
-		}
+	sums, err := newChecksums(tree, files)
+	if err != nil {
+		return nil, err
 	}
-	a, b := median(ours), median(theirs)
+	defer sums.Close()
+	checked, err := l.fills(ctx, tree, files, sums.key+" "+sums.URL)
+	if err != nil {
+		return nil, err
+	}
+	unchecked, err := l.fills(ctx, tree, files, "off")
+	if err != nil {
+		return nil, err
+	}
 	once, err := l.sixteen(ctx, tree, files)
 	if err != nil {
 		return nil, err
 	}
-	ratio := a.Seconds() / b.Seconds()
+	most, wrong := max(checked.most, unchecked.most), checked.wrong+unchecked.wrong
 	return []row{
-		{fmt.Sprintf("cold fill, %d files", len(wanted)), a.Round(time.Millisecond).String(), "goproxy " + b.Round(time.Millisecond).String(), fmt.Sprintf("%.2f", ratio), "at most 1.00", ratio <= 1},
+		checked.row(fmt.Sprintf("cold fill, %d files, checked", checked.files)),
+		unchecked.row("the same without a checksum database"),
 		{"the same, requests per file at most", fmt.Sprint(most), "", "", "1", most == 1},
-		{"the same, wrong or empty answers", fmt.Sprint(torn), "", "", "0", torn == 0},
+		{"the same, wrong or empty answers", fmt.Sprint(wrong), "", "", "0", wrong == 0},
 		{"16 clients on one cold zip, fetches", fmt.Sprint(once), "", "", "1", once == 1},
 	}, nil
+}
+
+// filled is what filling a tree several times, in turn with goproxy, came to.
+type filled struct {
+	files        int
+	ours, theirs time.Duration // medians
+	most         int           // requests for one file
+	wrong        int           // answers
+}
+
+func (f filled) row(what string) row {
+	ratio := f.ours.Seconds() / f.theirs.Seconds()
+	return row{
+		what, f.ours.Round(time.Millisecond).String(), "goproxy " + f.theirs.Round(time.Millisecond).String(),
+		fmt.Sprintf("%.2f", ratio), "at most 1.00", ratio <= 1,
+	}
+}
+
+func (l *lab) fills(ctx context.Context, tree string, files []string, checksums string) (filled, error) {
+	var wanted []string
+	for _, ext := range []string{".info", ".mod", ".zip"} {
+		wanted = append(wanted, having(files, ext)...)
+	}
+	result := filled{files: len(wanted)}
+	var ours, theirs []time.Duration
+	for range 3 { // in turn, so that both see the same noise
+		up := newUpstream(tree)
+		om, err := l.olympus(ctx, "fill.example.com", "OLYMPUS_UPSTREAM="+up.URL, "OLYMPUS_SUMDB="+checksums)
+		if err != nil {
+			return result, err
+		}
+		took, wrong, err := fillAll(ctx, om.url, tree, wanted)
+		ours, result.wrong = append(ours, took), result.wrong+wrong
+		result.most = max(result.most, up.most(".zip"), up.most(".mod"), up.most(".info"))
+		l.stop(om)
+		up.Close()
+		if err != nil {
+			return result, err
+		}
+		up = newUpstream(tree)
+		reference, err := l.startGoproxy(ctx, up.URL, checksums)
+		if err != nil {
+			return result, err
+		}
+		took, _, err = fillAll(ctx, reference.url, tree, wanted) // it writes .info anew
+		theirs = append(theirs, took)
+		l.stop(reference)
+		up.Close()
+		if err != nil {
+			return result, err
+		}
+	}
+	result.ours, result.theirs = median(ours), median(theirs)
+	return result, nil
 }
 
 // fillAll asks for all files, four at a time, compares the bytes, and returns how long it took and how many were wrong.
@@ -108,38 +146,28 @@ func fillAll(ctx context.Context, url, tree string, files []string) (time.Durati
 	defer client.CloseIdleConnections()
 	work := make(chan string)
 	var wrong atomic.Int64
-	var failed atomic.Value
-	var wg sync.WaitGroup
+	var clients errgroup.Group
 	start := time.Now()
 	for range 4 {
-		wg.Go(func() {
-			for f := range work {
-				req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/"+f, nil)
+		clients.Go(func() (failed error) {
+			for f := range work { // to the end, or whoever gives out work would wait for ever
+				body, err := fetchWith(ctx, client, url+"/"+f)
 				if err != nil {
-					failed.Store(err)
+					failed = err
 					continue
 				}
-				resp, err := client.Do(req)
-				if err != nil {
-					failed.Store(err)
-					continue
-				}
-				var body bytes.Buffer
-				_, err = body.ReadFrom(resp.Body)
-				_ = resp.Body.Close()
-				want, _ := os.ReadFile(filepath.Join(tree, f))
-				if err != nil || resp.StatusCode != http.StatusOK || !bytes.Equal(body.Bytes(), want) {
+				if want, err := os.ReadFile(filepath.Join(tree, f)); err != nil || !bytes.Equal(body, want) {
 					wrong.Add(1)
 				}
 			}
+			return failed
 		})
 	}
 	for _, f := range files {
 		work <- f
 	}
 	close(work)
-	wg.Wait()
-	err, _ := failed.Load().(error)
+	err := clients.Wait()
 	return time.Since(start), int(wrong.Load()), err
 }
 
@@ -158,17 +186,14 @@ func (l *lab) sixteen(ctx context.Context, tree string, files []string) (int, er
 		return 0, err
 	}
 	defer l.stop(om)
-	var wg sync.WaitGroup
-	var failed atomic.Value
+	var clients errgroup.Group
 	for range 16 {
-		wg.Go(func() {
-			if _, err := fetch(om.url + "/" + largest); err != nil {
-				failed.Store(err)
-			}
+		clients.Go(func() error {
+			_, err := fetch(om.url + "/" + largest)
+			return err
 		})
 	}
-	wg.Wait()
-	err, _ = failed.Load().(error)
+	err = clients.Wait()
 	return up.most(".zip"), err
 }
 
@@ -198,7 +223,7 @@ func (l *lab) buildGoproxy(ctx context.Context) error {
 	return nil
 }
 
-func (l *lab) startGoproxy(ctx context.Context, upstream string) (*process, error) {
+func (l *lab) startGoproxy(ctx context.Context, upstream, checksums string) (*process, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
@@ -209,7 +234,7 @@ func (l *lab) startGoproxy(ctx context.Context, upstream string) (*process, erro
 	}
 	p := &process{url: fmt.Sprintf("http://127.0.0.1:%d", port), output: newOutput()}
 	p.cmd = exec.Command(l.goproxy, "server", "--address", fmt.Sprintf("127.0.0.1:%d", port), "--cacher", "dir", "--cacher-dir", cache, "--temp-dir", l.dir)
-	p.cmd.Env = append(os.Environ(), "GOPROXY="+upstream, "GOSUMDB=off", "GONOSUMDB=*", "GOMODCACHE="+filepath.Join(cache, "mod"))
+	p.cmd.Env = append(os.Environ(), "GOPROXY="+upstream, "GOSUMDB="+checksums, "GONOSUMDB=", "GOPRIVATE=", "GOMODCACHE="+filepath.Join(cache, "mod"))
 	return p, p.start(ctx, "/")
 }
 

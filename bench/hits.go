@@ -11,11 +11,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/mod/module"
+	"golang.org/x/sync/errgroup"
 )
 
 const connections = 32
@@ -203,23 +203,21 @@ func (l *lab) load(ctx context.Context, p *process, files []string) (cost, error
 	}
 	start := time.Now()
 	var requests, bytes atomic.Int64
-	var failed atomic.Value
-	var wg sync.WaitGroup
+	var clients errgroup.Group
 	for range connections {
-		wg.Go(func() {
+		clients.Go(func() error {
 			for ctx.Err() == nil {
 				n, err := get(client, p.url+"/"+files[rand.IntN(len(files))])
 				if err != nil {
-					failed.Store(err)
-					return
+					return err
 				}
 				requests.Add(1)
 				bytes.Add(n)
 			}
+			return nil
 		})
 	}
-	wg.Wait()
-	if err, ok := failed.Load().(error); ok {
+	if err := clients.Wait(); err != nil {
 		return cost{}, err
 	}
 	took := time.Since(start).Seconds()
@@ -244,14 +242,22 @@ func get(client *http.Client, url string) (int64, error) {
 }
 
 func fetch(url string) ([]byte, error) {
-	resp, err := http.Get(url)
+	return fetchWith(context.Background(), http.DefaultClient, url)
+}
+
+func fetchWith(ctx context.Context, client *http.Client, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("GET %s: %s: %s", url, resp.Status, body)
+		err = fmt.Errorf("GET %s: %s: %.300s", url, resp.Status, body)
 	}
 	return body, err
 }

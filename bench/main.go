@@ -98,11 +98,13 @@ func run(ctx context.Context, binary string, events, seconds int, names []string
 	defer func() { err = errors.Join(err, removeAll(dir)) }()
 	l := &lab{dir: dir, binary: binary, admin: admin, events: events, seconds: seconds}
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	defer func() { err = errors.Join(err, out.Flush()) }()
 	_, _ = fmt.Fprintln(out, "measured\tolympus\treference\tratio\twanted\t")
 	for _, b := range benches {
 		if len(names) > 0 && !slices.Contains(names, b.name) {
 			continue
 		}
+		_, _ = fmt.Fprintln(os.Stderr, "measuring:", b.name)
 		rows, err := b.run(ctx, l)
 		if err != nil {
 			return fmt.Errorf("%s: %w", b.name, err)
@@ -114,7 +116,6 @@ func run(ctx context.Context, binary string, events, seconds int, names []string
 			}
 			_, _ = fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", r.what, r.ours, r.reference, r.ratio, r.wanted, verdict)
 		}
-		_ = out.Flush()
 	}
 	return nil
 }

@@ -119,21 +119,6 @@ func MarkRemoved(tx *pop.Connection, module, version string) error {
 	return err
 }
 
-// FetchDue reports whether any version is due for fetch, and when the next will be (zero: none waits).
-func FetchDue(tx *pop.Connection) (due bool, next time.Time, err error) {
-	var row struct {
-		Due  bool       `db:"due"`
-		Next *time.Time `db:"next"`
-	}
-	err = one(tx, &row, "look at the fetch backlog", `
-		SELECT coalesce(min(fetch_due_at) <= now(), false) AS due, min(fetch_due_at) AS next
-		FROM versions WHERE fetch_due_at IS NOT NULL`)
-	if row.Next != nil {
-		next = *row.Next
-	}
-	return row.Due, next, err
-}
-
 // HoldAdd is MarkHeld for the add with the given hashes.
 func HoldAdd(tx *pop.Connection, module, version, zipHash, zipSHA256 string) (bool, error) {
 	var add struct {

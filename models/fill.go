@@ -106,6 +106,16 @@ func AbandonFill(tx *pop.Connection, f *Fill) error {
 	return err
 }
 
+// AnyAbandonedFill reports whether AbandonedFills would return any.
+func AnyAbandonedFill(tx *pop.Connection, patience time.Duration) (bool, error) {
+	var row struct {
+		Any bool `db:"any"`
+	}
+	err := one(tx, &row, "look for abandoned fills",
+		`SELECT EXISTS (SELECT FROM fills WHERE `+processIsDead+` AND due_at <= now()) AS any`, patience.Seconds())
+	return row.Any, err
+}
+
 // AbandonedFills returns due fills that nobody is at. Nobody can claim them before the transaction ends.
 func AbandonedFills(tx *pop.Connection, patience time.Duration, limit int) ([]Fill, error) {
 	var fills []Fill

@@ -32,9 +32,11 @@ func RescueJobs(tx *pop.Connection, process string, atWork []int64, patience tim
 		OR j.attempted_by[array_upper(j.attempted_by, 1)] = ? AND j.attempted_at < now() - make_interval(secs => ?)
 			AND NOT j.id = ANY (?::bigint[]))`,
 		patience.Seconds(), process, patience.Seconds(), atWork)
-	if err != nil {
-		return n, err
-	}
-	_, err = exec(tx, "forget dead processes", `DELETE FROM processes WHERE seen_at < now() - interval '1 day'`)
 	return n, err
+}
+
+// ForgetProcesses removes the processes that died a day ago or earlier.
+func ForgetProcesses(tx *pop.Connection) error {
+	_, err := exec(tx, "forget dead processes", `DELETE FROM processes WHERE seen_at < now() - interval '1 day'`)
+	return err
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# make bench: the benchmarks, on a private Postgres that commits durably, unless TEST_DATABASE_URL
-# names another.
+# make bench: what is promised about speed and memory, each measured beside its reference in one run.
+# It uses a private Postgres that commits durably, unless TEST_DATABASE_URL names another. Arguments go
+# to the program in bench/: scripts/bench.sh -events 100000 pull runs one measurement, made smaller.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,4 +23,5 @@ if [ -z "${TEST_DATABASE_URL:-}" ]; then
   TEST_DATABASE_URL=$(scripts/postgres.sh start "$cluster")
   export TEST_DATABASE_URL
 fi
-go test -run '^$' -bench . -benchmem -timeout 30m "$@" ./...
+make -s build
+go run ./bench "$@"

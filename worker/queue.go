@@ -56,6 +56,9 @@ var workersPerKind = map[string]int{
 	"default": 4,
 }
 
+// jobPoll is how often each queue is looked at for jobs of which no notification came.
+const jobPoll = 5 * time.Second
+
 // maxAttempts is for jobs that must not be given up: what was acknowledged is done in the end.
 const maxAttempts = math.MaxInt16
 
@@ -82,7 +85,7 @@ func NewQueue(ctx context.Context, databaseURL, process string, log *slog.Logger
 		Workers:                     workers,
 		SkipUnknownJobCheck:         true,
 		FetchCooldown:               5 * time.Millisecond,
-		FetchPollInterval:           time.Second,
+		FetchPollInterval:           jobPoll,
 		MaxAttempts:                 maxAttempts,
 		RetryPolicy:                 retryPolicy{},
 		CompletedJobRetentionPeriod: time.Hour,

@@ -16,7 +16,7 @@ const (
 	heartbeat = 3 * time.Second
 	patience  = 12 * time.Second
 
-	// look is how often the clock is looked at for what is due; every look is one or two cheap queries.
+	// look is how often the clock is looked at for what is due; every look is one cheap query.
 	look = time.Second
 
 	// housekeeping is how often what has expired is removed.
@@ -86,7 +86,11 @@ func (d *Deployment) every(ctx context.Context, interval time.Duration, what str
 
 // queueDue queues the pulls whose tick has come, and fetch when a version has come due.
 func (d *Deployment) queueDue(ctx context.Context) error {
-	if d.PullInterval > 0 {
+	pull, fetch, err := models.WorkDue(d.db(ctx))
+	if err != nil {
+		return err
+	}
+	if pull && d.PullInterval > 0 {
 		err := d.transaction(ctx, func(tx *pop.Connection) error {
 			peers, err := models.TakeDuePulls(tx, d.PullInterval)
 			if err != nil || len(peers) == 0 {
@@ -98,12 +102,8 @@ func (d *Deployment) queueDue(ctx context.Context) error {
 			return err
 		}
 	}
-	if d.FetchLazy {
+	if !fetch || d.FetchLazy {
 		return nil
-	}
-	due, _, err := models.FetchDue(d.db(ctx))
-	if err != nil || !due {
-		return err
 	}
 	return d.transaction(ctx, d.wakeFetch)
 }
@@ -118,12 +118,19 @@ func (d *Deployment) rescue(ctx context.Context) error {
 	if n > 0 {
 		d.Log.Warn("took up jobs that nobody was at", "jobs", n)
 	}
+	abandoned, err := models.AnyAbandonedFill(d.db(ctx), patience)
+	if err != nil || !abandoned {
+		return err
+	}
 	return d.transaction(ctx, d.enqueueFills)
 }
 
 // houseKeep removes what has expired, and takes up deleted versions whose zip is still there.
 func (d *Deployment) houseKeep(ctx context.Context) error {
 	if err := models.ForgetNonces(d.db(ctx)); err != nil {
+		return err
+	}
+	if err := models.ForgetProcesses(d.db(ctx)); err != nil {
 		return err
 	}
 	if _, err := d.Store.CollectTemp(ctx, abandonedTemp); err != nil {
