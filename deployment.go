@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -75,11 +76,11 @@ func (d *deployment) open(ctx context.Context, settings *config.Config, role str
 		return err
 	}
 	d.opened = append(d.opened, store.Close)
+	proxy := settings.Proxy.ProxyFunc()
 	up, err := upstream.New(upstream.Options{
 		Proxies: settings.Upstream, ChecksumDB: settings.SumDB, Private: settings.Private, Env: settings.GoEnv,
 		MaxZip: settings.MaxZip, Cache: worker.ChecksumCache{DB: db},
-		// As the go command does, so that both get out of the same network.
-		ProxyFunc: http.ProxyFromEnvironment,
+		ProxyFunc: func(r *http.Request) (*url.URL, error) { return proxy(r.URL) },
 	})
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 
 const (
 	// drainTimeout bounds how long requests may take to end once the process is to stop.
-	drainTimeout = 25 * time.Second
+	drainTimeout = 18 * time.Second
 
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = 60 * time.Second // for a body too, the largest of which has some megabytes

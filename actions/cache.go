@@ -42,10 +42,16 @@ type answerHeader struct{ contentType, cacheControl, etag, length []string }
 type answers struct {
 	follower *models.Follower
 	mu       sync.Mutex
-	head     int64 // up to which the log has been followed
+	at       mark
 	bytes    int64
 	byPath   *lru.Cache[string, *answer]
 }
+
+// mark is up to where the cache has followed the log: the head, and how often the versions had been rebuilt from it.
+type mark struct{ head, rebuilt int64 }
+
+// nowhere is the mark of a cache that cannot follow the log.
+var nowhere = mark{head: -1}
 
 func newAnswers(f *models.Follower) *answers {
 	c := &answers{follower: f}
@@ -56,9 +62,10 @@ func newAnswers(f *models.Follower) *answers {
 // get returns the answer for a path, nil when there is none that is sure to be right now.
 func (c *answers) get(path string) *answer {
 	head, connected := c.follower.Head()
+	now := mark{head, c.follower.Rebuilt()}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !connected || head != c.head {
+	if !connected || now != c.at {
 		return nil
 	}
 	a, ok := c.byPath.Get(path)
@@ -68,36 +75,37 @@ func (c *answers) get(path string) *answer {
 	return a
 }
 
-// catchUp drops what the events since the last call touch, and returns the position up to which the cache is right; an answer that is
-// put must have been read after this.
-func (c *answers) catchUp(ctx context.Context, d *worker.Deployment) (int64, error) {
+// catchUp drops what the events since the last call touch, and returns up to where the cache is right; an answer that is put must have
+// been read after this.
+func (c *answers) catchUp(ctx context.Context, d *worker.Deployment) (mark, error) {
 	head, connected := c.follower.Head()
+	now := mark{head, c.follower.Rebuilt()}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !connected {
 		c.byPath.Purge()
-		c.head = -1
-		return -1, nil
+		c.at = nowhere
+		return nowhere, nil
 	}
-	if head == c.head {
-		return head, nil
+	if now == c.at {
+		return now, nil
 	}
-	if c.head < 0 || head < c.head || head-c.head > maxTouched {
+	if c.at == nowhere || now.rebuilt != c.at.rebuilt || head < c.at.head || head-c.at.head > maxTouched {
 		c.byPath.Purge()
 		d.ForgetAllUnknown()
-		c.head = head
-		return head, nil
+		c.at = now
+		return now, nil
 	}
-	touched, err := models.TouchedAfter(d.DB.WithContext(ctx), c.head, maxTouched+1)
+	touched, err := models.TouchedAfter(d.DB.WithContext(ctx), c.at.head, maxTouched+1)
 	if err != nil {
-		return -1, err
+		return nowhere, err
 	}
 	for _, t := range touched {
 		c.drop(t.Module, t.Version)
 		d.ForgetUnknown(t.Module, t.Version)
-		c.head = t.Position
+		c.at.head = t.Position
 	}
-	return c.head, nil
+	return c.at, nil
 }
 
 func (c *answers) drop(module, version string) {
@@ -113,15 +121,15 @@ func (c *answers) forget(module, version string) {
 	c.drop(module, version)
 }
 
-// put keeps an answer that was read when the cache stood at a position; if the log has been followed further since, it may be out of
-// date and is not kept.
-func (c *answers) put(path string, a *answer, at int64) {
+// put keeps an answer that was read when the cache stood at a mark; if the log has been followed further since, it may be out of date
+// and is not kept.
+func (c *answers) put(path string, a *answer, at mark) {
 	if len(a.body) > maxCachedBody {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if at < 0 || at != c.head {
+	if at == nowhere || at != c.at {
 		return
 	}
 	if old, ok := c.byPath.Peek(path); ok {

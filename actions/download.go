@@ -53,7 +53,7 @@ type asking struct {
 	download.Request
 	path     string // in canonical form, under which the answer is kept
 	onlyHere bool   // answer from what is held or known, never fill
-	at       int64  // where the cache stood when the request came
+	at       mark   // where the cache stood when the request came
 }
 
 func (a *App) downloadUncached(w http.ResponseWriter, r *http.Request, path string, signed bool) error {

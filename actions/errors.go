@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"strings"
 
@@ -72,6 +73,8 @@ func statusOf(err error) int {
 		return http.StatusRequestEntityTooLarge
 	case errors.Is(err, worker.ErrDeleted):
 		return http.StatusForbidden
+	case errors.Is(err, worker.ErrTooManyPushes):
+		return http.StatusTooManyRequests
 	case errors.Is(err, worker.ErrOverloaded), errors.Is(err, worker.ErrStopping), errors.As(err, &unreachable):
 		return http.StatusServiceUnavailable
 	case errors.As(err, &unknown), errors.Is(err, models.ErrNotFound): // not fs.ErrNotExist: that may be a file that is missing here
@@ -126,10 +129,13 @@ func setErrorHeaders(w http.ResponseWriter, status int) {
 	}
 }
 
-// told is what a client is told of an error, in one line. Where our database is is none of its business.
+// told is what a client is told of an error, in one line. Where our database and our files are is none of its business.
 func told(err error) string {
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return "the database does not answer"
+	}
+	if file, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Sprintf("%s a file of this deployment: %v", file.Op, file.Err)
 	}
 	return oneLine(err.Error())
 }

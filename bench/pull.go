@@ -21,7 +21,7 @@ func benchPull(ctx context.Context, l *lab) ([]row, error) {
 		return nil, err
 	}
 	defer l.stop(om)
-	oa, err := l.olympus(ctx, "oa.example.com", "OLYMPUS_FETCH=lazy", "OLYMPUS_PAGE_SIZE=5000")
+	oa, err := l.olympus(ctx, "oa.example.com", "OLYMPUS_FETCH=lazy")
 	if err != nil {
 		return nil, err
 	}

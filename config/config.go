@@ -14,9 +14,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gobuffalo/envy"
+	"golang.org/x/net/http/httpproxy"
 
 	"olympus/internal/signature"
 	"olympus/internal/upstream"
@@ -71,6 +73,9 @@ type Config struct {
 	ListTTL  time.Duration // OLYMPUS_LIST_TTL: how long an upstream's list is fresh
 	SumDB    string        // OLYMPUS_SUMDB: checksum database, in the syntax of GOSUMDB
 	Private  string        // OLYMPUS_PRIVATE: patterns in the syntax of GOPRIVATE
+
+	// Proxy is HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in capitals or not: how upstreams are reached, as the go command reaches them.
+	Proxy httpproxy.Config
 
 	AdminToken string // OLYMPUS_ADMIN_TOKEN: bearer token, empty if HTTP administration is off; secret
 
@@ -136,6 +141,7 @@ func load(s source) (*Config, error) {
 	c.ListTTL = v.duration("OLYMPUS_LIST_TTL", time.Minute)
 	c.SumDB = v.text("OLYMPUS_SUMDB", "")
 	c.Private = v.patterns("OLYMPUS_PRIVATE")
+	c.Proxy = httpproxy.Config{HTTPProxy: v.either("HTTP_PROXY"), HTTPSProxy: v.either("HTTPS_PROXY"), NoProxy: v.either("NO_PROXY")}
 	c.AdminToken = v.token("OLYMPUS_ADMIN_TOKEN", c.Env == Production)
 
 	c.PullInterval = v.duration("OLYMPUS_PULL_INTERVAL", 30*time.Second)
@@ -156,6 +162,11 @@ func load(s source) (*Config, error) {
 	}
 	// Last, because it may write a file: not for an environment that is wrong anyway.
 	return c, c.loadSigningKey(key, keyFile)
+}
+
+// either reads a variable that others write in capitals or in small letters.
+func (v *variables) either(name string) string {
+	return v.text(name, v.text(strings.ToLower(name), ""))
 }
 
 // baseURL accepts what signatures can be made for.

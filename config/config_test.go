@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/net/http/httpproxy"
 	"golang.org/x/mod/sumdb/note"
 
 	"olympus/internal/signature"
@@ -81,7 +82,7 @@ func TestEveryVariable(t *testing.T) {
 		"OLYMPUS_LIST_TTL=90s", "OLYMPUS_SUMDB=off", "OLYMPUS_PRIVATE=*.corp.example,git.example/x", "OLYMPUS_ADMIN_TOKEN=0123456789abcdef",
 		"OLYMPUS_PULL_INTERVAL=0", "OLYMPUS_PUSH_ATTEMPTS=7", "OLYMPUS_PUSH_BACKOFF=250ms", "OLYMPUS_PAGE_SIZE=10000",
 		"OLYMPUS_MAX_ZIP=1GiB", "OLYMPUS_REMOTE_ZIP=redirect", "OLYMPUS_FETCH=lazy", "OLYMPUS_ROLE=worker",
-		"LOG_LEVEL=debug", "LOG_FORMAT=text")
+		"LOG_LEVEL=debug", "LOG_FORMAT=text", "HTTP_PROXY=http://a.example:3128", "https_proxy=http://u:p@b.example", "no_proxy=.corp.example")
 	require.NoError(t, err)
 	require.Equal(t, &Config{
 		Env: Production, Addr: "::1", Port: 8080, DatabaseURL: "postgres://u:p@db:5433/o?sslmode=disable",
@@ -91,8 +92,10 @@ func TestEveryVariable(t *testing.T) {
 		Private: "*.corp.example,git.example/x", AdminToken: "0123456789abcdef",
 		PushAttempts: 7, PushBackoff: 250 * time.Millisecond, PageSize: 10_000, MaxZip: 1 << 30,
 		RemoteZip: Redirect, Fetch: Lazy, Role: RoleWorker, LogLevel: slog.LevelDebug, LogFormat: "text",
+		Proxy: httpproxy.Config{HTTPProxy: "http://a.example:3128", HTTPSProxy: "http://u:p@b.example", NoProxy: ".corp.example"},
 		GoEnv: c.GoEnv,
 	}, c)
+	require.NotContains(t, c.String(), "u:p")
 	require.Equal(t, "[::1]:8080", c.Listen())
 }
 

@@ -11,12 +11,16 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// notifyRebuilt is sent to followers, where otherwise the head is, when the versions have been rebuilt.
+const notifyRebuilt = "rebuilt"
+
 // Follower knows the head of the event log moments after any process has moved it. Postgres tells it at each commit; while
 // that connection is down it does not claim to know anything.
 type Follower struct {
 	mu        sync.Mutex
 	head      int64
 	connected bool
+	rebuilt   int64
 	changed   chan struct{} // closed and replaced at each change
 }
 
@@ -37,6 +41,14 @@ func (f *Follower) Changed() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.changed
+}
+
+// Rebuilt counts how often somebody has rebuilt the versions from the log (see RebuildVersions): what is remembered of them from
+// before may be wrong although the head stands where it stood.
+func (f *Follower) Rebuilt() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.rebuilt
 }
 
 // Heard tells the follower of a head that this process has itself committed, sooner than Postgres does.
@@ -96,6 +108,12 @@ func (f *Follower) follow(ctx context.Context, url string) error {
 		n, err := conn.WaitForNotification(ctx)
 		if err != nil {
 			return err
+		}
+		if n.Payload == notifyRebuilt {
+			f.mu.Lock()
+			f.rebuilt++
+			f.mu.Unlock()
+			continue
 		}
 		head, err := strconv.ParseInt(n.Payload, 10, 64)
 		if err != nil {

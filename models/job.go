@@ -1,6 +1,7 @@
 package models
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/gobuffalo/pop/v6"
@@ -58,6 +59,19 @@ func QueuedPushes(tx *pop.Connection) (map[string]int64, error) {
 	return counts, err
 }
 
+// CountReceives counts the pushes of a peer that wait to be worked or are being worked, up to a limit.
+func CountReceives(tx *pop.Connection, peer string, limit int) (int, error) {
+	var row struct {
+		Count int `db:"count"`
+	}
+	err := one(tx, &row, "count the waiting pushes of "+peer, `
+		SELECT count(*)::int AS count FROM (
+			SELECT FROM river_job
+			WHERE queue = 'receive' AND state IN ('available', 'retryable', 'running') AND metadata->>'peer' = ? LIMIT ?
+		) waiting`, peer, limit)
+	return row.Count, err
+}
+
 // Job is one job for people to read.
 type Job struct {
 	ID          int64     `db:"id" json:"id"`
@@ -71,14 +85,23 @@ type Job struct {
 	Error       string    `db:"error" json:"error,omitempty"`
 }
 
-// LatestJobs returns the newest jobs before an id (0: from the newest), newest first. Their arguments are left out: those of a
-// receive job are a whole push.
+// jobColumns leave the arguments out: those of a receive job are a whole push.
+const jobColumns = `id, kind, state::text AS state, attempt, max_attempts, created_at, scheduled_at,
+	coalesce(args->>'peer', '') AS peer,
+	coalesce(errors[array_upper(errors, 1)]->>'error', '') AS error`
+
+// LatestJobs returns the newest jobs before an id (0: from the newest), newest first.
 func LatestJobs(tx *pop.Connection, before int64, limit int) ([]Job, error) {
 	jobs := []Job{}
 	err := all(tx, &jobs, "list jobs", `
-		SELECT id, kind, state::text AS state, attempt, max_attempts, created_at, scheduled_at,
-			coalesce(args->>'peer', '') AS peer,
-			coalesce(errors[array_upper(errors, 1)]->>'error', '') AS error
-		FROM river_job WHERE ?::bigint = 0 OR id < ? ORDER BY id DESC LIMIT ?`, before, before, limit)
+		SELECT `+jobColumns+` FROM river_job WHERE ?::bigint = 0 OR id < ? ORDER BY id DESC LIMIT ?`, before, before, limit)
+	return jobs, err
+}
+
+// NewerJobs returns the jobs next after an id, newest first.
+func NewerJobs(tx *pop.Connection, after int64, limit int) ([]Job, error) {
+	jobs := []Job{}
+	err := all(tx, &jobs, fmt.Sprintf("list jobs after %d", after), `
+		SELECT * FROM (SELECT `+jobColumns+` FROM river_job WHERE id > ? ORDER BY id LIMIT ?) newer ORDER BY id DESC`, after, limit)
 	return jobs, err
 }

@@ -41,5 +41,9 @@ func RebuildVersions(tx *pop.Connection) (*Rebuilt, error) {
 		return nil, err
 	}
 	r.Written, err = exec(tx, "rebuild versions", `WITH state AS (SELECT * FROM rebuilt)`+applyState)
+	if err != nil {
+		return nil, err
+	}
+	_, err = exec(tx, "tell of the rebuilt versions", `SELECT pg_notify('olympus_events', ?)`, notifyRebuilt)
 	return r, err
 }

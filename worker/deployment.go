@@ -55,6 +55,7 @@ type Deployment struct {
 	appends *appender
 	fills   *fills
 	fetches *fetches
+	pushes  *pushes
 	lists   *lists
 }
 
@@ -63,6 +64,7 @@ func New(d *Deployment) (*Deployment, error) {
 	d.appends = newAppender(d)
 	d.fills = newFills()
 	d.fetches = newFetches()
+	d.pushes = newPushes()
 	d.lists = newLists()
 	for _, kind := range []struct {
 		name     string

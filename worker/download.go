@@ -58,7 +58,7 @@ func (d *Deployment) fetchAdd(ctx context.Context, add *protocol.Logged, peers [
 	for _, wait := range []time.Duration{0, placeWait} {
 		var busy []*models.Peer
 		for _, p := range peersLeft {
-			leave := d.fetches.enter(ctx, p.Name, wait)
+			leave := d.fetches.places.enter(ctx, p.Name, wait)
 			if leave == nil {
 				busy = append(busy, p)
 				continue

@@ -59,9 +59,9 @@ func (d *Deployment) wakeFetch(tx *pop.Connection) error {
 
 // fetches are the downloads of this process.
 type fetches struct {
+	places *places
 	mu     sync.Mutex
-	places map[string]chan struct{} // taken ones, by peer
-	down   map[string]time.Time     // peers that misses leave alone, until when
+	down   map[string]time.Time // peers that misses leave alone, until when
 	calls  map[moduleVersion]*fetching
 }
 
@@ -74,32 +74,7 @@ type fetching struct {
 type moduleVersion struct{ module, version string }
 
 func newFetches() *fetches {
-	return &fetches{places: make(map[string]chan struct{}), down: make(map[string]time.Time), calls: make(map[moduleVersion]*fetching)}
-}
-
-// enter takes one of the places for downloads from a peer, waiting for one if need be. leave is nil when there is none.
-func (f *fetches) enter(ctx context.Context, peer string, wait time.Duration) (leave func()) {
-	f.mu.Lock()
-	places, ok := f.places[peer]
-	if !ok {
-		places = make(chan struct{}, downloadsPerPeer)
-		f.places[peer] = places
-	}
-	f.mu.Unlock()
-	leave = func() { <-places }
-	select {
-	case places <- struct{}{}:
-		return leave
-	default:
-	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	select {
-	case places <- struct{}{}:
-		return leave
-	case <-ctx.Done():
-		return nil
-	}
+	return &fetches{places: newPlaces(downloadsPerPeer), down: make(map[string]time.Time), calls: make(map[moduleVersion]*fetching)}
 }
 
 // fetch works through the backlog until nothing is due. It is safe to run twice, also at once: each run takes other versions, and

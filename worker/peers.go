@@ -16,9 +16,9 @@ import (
 // ErrInvalid is in the chain of the errors for what an administrator asked and cannot be: it has to be asked differently.
 var ErrInvalid = errors.New("invalid")
 
-// AddPeer makes another deployment a peer, or changes the URL and key of one. The key is pinned: nothing that does not carry its
-// signature is taken from this peer. Under a new key a peer's log is taken from the start. Adding what is there already changes nothing.
-// actor says by which way the administrator came, for the audit trail.
+// AddPeer makes another deployment a peer, or changes the URL and key of one. The key is pinned: no push and no request without its
+// signature is taken for this peer's. Under a new key a peer's log is taken from the start. Adding what is there already changes
+// nothing. actor says by which way the administrator came, for the audit trail.
 func (d *Deployment) AddPeer(ctx context.Context, actor, name, url, key string) error {
 	url, err := d.checkPeer(name, url, key)
 	if err != nil {

@@ -15,6 +15,19 @@ import (
 	"olympus/models"
 )
 
+const (
+	// pushesPerPeer bounds the pushes that one process sends to one peer at a time. One that does not answer in time gets a single one
+	// until it does: each attempt at it costs its whole patience.
+	pushesPerPeer = 6
+
+	// pushPlaceWait is how long a push waits for its turn before it makes way for other peers', for pushAside.
+	pushPlaceWait = 250 * time.Millisecond
+	pushAside     = 2 * time.Second
+
+	// pushPatience is how old a push may become while others to the same peer are in its way.
+	pushPatience = time.Minute
+)
+
 // pushArgs name a range of positions of our own log; what of it originated here is sent to the peer.
 type pushArgs struct {
 	Peer  string `json:"peer"`
@@ -59,16 +72,28 @@ func (d *Deployment) push(ctx context.Context, job *river.Job[pushArgs]) error {
 	if err != nil {
 		return err
 	}
+	leave, again := d.pushes.enter(ctx, p.Name)
+	if leave == nil {
+		if time.Since(job.CreatedAt) > pushPatience {
+			return river.JobCancel(fmt.Errorf("push to %s: dropped, because too many wait for it", p.Name))
+		}
+		return river.JobSnooze(again)
+	}
 	events, err := models.OwnEvents(d.db(ctx), d.Name, job.Args.First, job.Args.Last)
 	if err != nil {
+		leave(nil)
 		return err
 	}
 	for _, part := range pushParts(events) {
-		if err := d.sendPush(ctx, p, part); err != nil {
+		if err = d.sendPush(ctx, p, part); err != nil {
 			err = fmt.Errorf("push to %s: %w", p.Name, err)
-			d.record(ctx, func(tx *pop.Connection) error { return models.RecordPeerError(tx, p.Name, err.Error()) })
-			return err
+			break
 		}
+	}
+	leave(err)
+	if err != nil {
+		d.record(ctx, func(tx *pop.Connection) error { return models.RecordPeerError(tx, p.Name, err.Error()) })
+		return err
 	}
 	d.record(ctx, func(tx *pop.Connection) error { return models.RecordPushSent(tx, p.Name) })
 	return nil

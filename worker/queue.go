@@ -47,7 +47,7 @@ var _ worker.Worker = (*Queue)(nil)
 // workersPerKind bounds how many jobs of a kind one process works at a time. A queue of its own for each kind keeps one that waits
 // for a slow peer from holding up the others.
 var workersPerKind = map[string]int{
-	"push":    16,
+	"push":    24, // at most pushesPerPeer for one
 	"receive": 8,
 	"pull":    64, // one per peer; nearly all of the time it waits for news
 	"fetch":   1,  // works through the backlog with many downloads at a time
@@ -56,8 +56,13 @@ var workersPerKind = map[string]int{
 	"default": 4,
 }
 
-// jobPoll is how often each queue is looked at for jobs of which no notification came.
+// jobPoll is how often each queue is looked at for jobs of which no notification came: those that are tried again, above all. What is
+// not in pollOf is looked at so often.
 const jobPoll = 5 * time.Second
+
+var pollOf = map[string]time.Duration{
+	"push": 500 * time.Millisecond, // a first retry comes after a second, by default
+}
 
 // maxAttempts is for jobs that must not be given up: what was acknowledged is done in the end.
 const maxAttempts = math.MaxInt16
@@ -75,7 +80,7 @@ func NewQueue(ctx context.Context, databaseURL, process string, log *slog.Logger
 	}
 	queues := make(map[string]river.QueueConfig, len(workersPerKind))
 	for kind, n := range workersPerKind {
-		queues[kind] = river.QueueConfig{MaxWorkers: n}
+		queues[kind] = river.QueueConfig{MaxWorkers: n, FetchPollInterval: pollOf[kind]}
 	}
 	workers := river.NewWorkers()
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
@@ -93,7 +98,7 @@ func NewQueue(ctx context.Context, databaseURL, process string, log *slog.Logger
 		// before River's own rescue, which looks at the clock only and would run a long download twice.
 		JobTimeout:           -1,
 		RescueStuckJobsAfter: 24 * time.Hour,
-		SoftStopTimeout:      10 * time.Second,
+		SoftStopTimeout:      8 * time.Second,
 	})
 	if err != nil {
 		pool.Close()

@@ -3,11 +3,13 @@ package worker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/gobuffalo/pop/v6"
 	"github.com/riverqueue/river"
 
 	"olympus/internal/protocol"
+	"olympus/models"
 )
 
 // receiveArgs carry one push of a peer, as its body on the wire.
@@ -22,11 +24,28 @@ func (d *Deployment) registerReceive() error {
 	return register(d.Queue, d.receive, nil)
 }
 
+// receivesPerPeer bounds the pushes of one peer that wait to be worked, each of at most protocol.MaxPushBytes.
+const receivesPerPeer = 100
+
+// ErrTooManyPushes: so many pushes of the sender wait that it should come again later.
+var ErrTooManyPushes = errors.New("too many pushes of yours wait to be worked")
+
 // EnqueueReceive queues a push whose signature and body have been checked. Once the transaction commits, it may be acknowledged.
 func (d *Deployment) EnqueueReceive(tx *pop.Connection, peer string, events []protocol.Event) error {
+	waiting, err := models.CountReceives(tx, peer, receivesPerPeer)
+	if err != nil {
+		return err
+	}
+	if waiting >= receivesPerPeer {
+		return ErrTooManyPushes
+	}
+	metadata, err := json.Marshal(map[string]string{"peer": peer}) // to be counted by, without reading the pushes
+	if err != nil {
+		return err
+	}
 	return d.Queue.enqueue(tx, river.InsertManyParams{
 		Args:       receiveArgs{Peer: peer, Push: protocol.AppendPush(nil, events)},
-		InsertOpts: &river.InsertOpts{MaxAttempts: maxAttempts},
+		InsertOpts: &river.InsertOpts{MaxAttempts: maxAttempts, Metadata: metadata},
 	})
 }
 

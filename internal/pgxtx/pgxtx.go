@@ -1,5 +1,5 @@
-// Package pgxtx reaches the pgx connection that lies under a pop transaction, for what database/sql cannot do: COPY, and River's
-// inserting of jobs in the same transaction.
+// Package pgxtx reaches the pgx connection that lies under a pop transaction, for what database/sql cannot do: let River
+// insert jobs in the same transaction.
 //
 // pop's transaction is database/sql over pgx's driver. A pgx.QueryRewriter passed as an argument is called with the very connection
 // that the transaction runs on.
