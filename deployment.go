@@ -99,7 +99,7 @@ func (d *deployment) open(ctx context.Context, settings *config.Config, role str
 			PushBackoff: settings.PushBackoff, PageSize: settings.PageSize, MaxZip: settings.MaxZip,
 			FetchLazy: settings.Fetch == config.Lazy, ListTTL: settings.ListTTL,
 		},
-		DB: db, Store: store, Upstream: up, Peers: peers, Queue: queue, Log: log, Follower: models.NewFollower(), Process: process,
+		DB: db, Store: store, Upstream: up, Peers: peers, Signer: d.signer, Queue: queue, Log: log, Follower: models.NewFollower(), Process: process,
 	})
 	return err
 }

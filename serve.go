@@ -37,7 +37,7 @@ func serve(ctx context.Context, settings *config.Config, log *slog.Logger) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	app, err := actions.New(d.Deployment, d.signer, actions.Options{
+	app, err := actions.New(d.Deployment, actions.Options{
 		URL: settings.URL, Env: settings.Env, AdminToken: settings.AdminToken, Redirect: settings.RemoteZip == config.Redirect, Version: version,
 	})
 	if err != nil {

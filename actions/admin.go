@@ -40,7 +40,7 @@ func (p *pages) authorize(next buffalo.Handler) buffalo.Handler {
 func readBody(c buffalo.Context, into any) error {
 	body, err := io.ReadAll(c.Request().Body)
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return &statusError{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes", tooLarge.Limit)}
+		return &statusError{status: http.StatusRequestEntityTooLarge, message: fmt.Sprintf("the body has more than %d bytes", tooLarge.Limit)}
 	}
 	if err != nil {
 		return badRequest("the body could not be read: %v", err)

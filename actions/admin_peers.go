@@ -28,7 +28,7 @@ func (p *pages) putPeer(c buffalo.Context) error {
 		return badRequest(`field "url" is missing: where the peer is reached`)
 	case body.Key == "":
 		return p.confirmKey(c, body.URL)
-	case signature.Fingerprint(body.Key) == signature.Fingerprint(p.Signer.VerifierKey()):
+	case signature.Fingerprint(body.Key) == signature.Fingerprint(p.Deployment.Signer.VerifierKey()):
 		return badRequest("the key is that of this deployment itself: a peer has its own")
 	}
 	status := http.StatusOK
@@ -97,12 +97,12 @@ func (p *pages) pullPeer(c buffalo.Context) error {
 		return err
 	}
 	if peer.State != models.PeerActive {
-		return &statusError{http.StatusConflict, fmt.Sprintf("peer %s is %s: resume it first", peer.Name, peer.State)}
+		return &statusError{status: http.StatusConflict, message: fmt.Sprintf("peer %s is %s: resume it first", peer.Name, peer.State)}
 	}
 	pulled, err := p.Deployment.Pull(c, peer.Name, 0)
 	if err != nil {
 		// Whatever it was, the reason is for the administrator to read.
-		return &statusError{http.StatusBadGateway, err.Error()}
+		return &statusError{status: http.StatusBadGateway, message: err.Error()}
 	}
 	return p.json(c, http.StatusOK, map[string]int64{
 		"pulled": int64(pulled.Pulled), "appended": int64(pulled.Appended), "pull_position": pulled.PullPosition,

@@ -30,7 +30,6 @@ type App struct {
 	Options
 	Deployment *worker.Deployment
 	Log        *slog.Logger
-	Signer     *signature.Signer
 	verifier   *signature.Verifier
 	answers    *answers
 	metrics    *metrics
@@ -39,13 +38,13 @@ type App struct {
 }
 
 // New builds the HTTP surface of a deployment.
-func New(d *worker.Deployment, signer *signature.Signer, o Options) (*App, error) {
+func New(d *worker.Deployment, o Options) (*App, error) {
 	verifier, err := signature.NewVerifier(o.URL, time.Now)
 	if err != nil {
 		return nil, err
 	}
 	a := &App{
-		Options: o, Deployment: d, Log: d.Log, Signer: signer,
+		Options: o, Deployment: d, Log: d.Log,
 		verifier: verifier, answers: newAnswers(d.Follower), metrics: newMetrics(d),
 	}
 	a.machines = a.routes()
@@ -71,6 +70,10 @@ func (a *App) routes() *http.ServeMux {
 	route("GET", "/eventlog", a.read(a.eventlog))
 	route("GET", "/peer", a.read(a.describe))
 	route("GET", "/index", a.index)
+	route("GET", "/checkpoint", a.read(a.checkpoint))
+	route("GET", "/sumdb/{path...}", a.sumdb)
+	route("GET", "/tile/{path...}", a.read(a.tile))
+	route("GET", "/peer/witness/{name...}", a.read(a.witness))
 	mux.Handle("/", a.read(func(w http.ResponseWriter, r *http.Request) { a.pages.ServeHTTP(w, asGet(r)) }))
 	return mux
 }

@@ -18,7 +18,7 @@ func (a *App) describe(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	_ = json.NewEncoder(w).Encode(map[string]string{
-		"name": a.Deployment.Name, "url": a.URL, "key": a.Signer.VerifierKey(),
+		"name": a.Deployment.Name, "url": a.URL, "key": a.Deployment.Signer.VerifierKey(),
 	})
 }
 
@@ -68,12 +68,12 @@ func (a *App) readyz(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		a.Log.Error("not ready", "error", err)
-		err = &statusError{http.StatusServiceUnavailable, "the database does not answer"}
+		err = &statusError{status: http.StatusServiceUnavailable, message: "the database does not answer"}
 	case pending > 0:
-		err = &statusError{http.StatusServiceUnavailable, "the database lacks migrations: run olympus migrate"}
+		err = &statusError{status: http.StatusServiceUnavailable, message: "the database lacks migrations: run olympus migrate"}
 	default:
 		if err = a.Deployment.Store.Check(r.Context()); err != nil {
-			err = &statusError{http.StatusServiceUnavailable, "the blob store does not answer: " + err.Error()}
+			err = &statusError{status: http.StatusServiceUnavailable, message: "the blob store does not answer: " + err.Error()}
 		}
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"strconv"
 	"strings"
@@ -31,7 +32,7 @@ const fillWait = 10 * time.Minute
 func (a *App) download(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		a.fail(w, r, &statusError{http.StatusMethodNotAllowed, r.Method + " " + r.URL.Path + ": the download protocol has only GET and HEAD"})
+		a.fail(w, r, &statusError{status: http.StatusMethodNotAllowed, message: r.Method + " " + r.URL.Path + ": the download protocol has only GET and HEAD"})
 		return
 	}
 	path := r.URL.EscapedPath()
@@ -142,7 +143,7 @@ func (a *App) because(ctx context.Context, ask *asking, err error) error {
 		// What a peer knew is in the log by now. That nobody gives its zip at the moment does not make it unknown.
 		v, findErr := models.FindVersion(a.Deployment.DB.WithContext(ctx), ask.Module, ask.Version)
 		if findErr == nil && v.Known() {
-			return &statusError{http.StatusBadGateway, fmt.Sprintf("%s@%s: the zip could not be fetched: %v", ask.Module, ask.Version, err)}
+			return &statusError{http.StatusBadGateway, fmt.Sprintf("%s@%s: the zip could not be fetched: %v", ask.Module, ask.Version, err), err}
 		}
 	}
 	return fmt.Errorf("%s@%s: %w", ask.Module, ask.Version, err)
@@ -223,7 +224,7 @@ func (a *App) zip(ctx context.Context, w http.ResponseWriter, r *http.Request, a
 			}
 		}
 		if err := a.Deployment.FetchNow(ctx, v.Module, v.Version); err != nil {
-			return &statusError{gatewayStatus(err), fmt.Sprintf("%s@%s: the zip could not be fetched: %v", v.Module, v.Version, err)}
+			return &statusError{gatewayStatus(err), fmt.Sprintf("%s@%s: the zip could not be fetched: %v", v.Module, v.Version, err), err}
 		}
 		var err error
 		if v, err = models.FindVersion(a.Deployment.DB.WithContext(ctx), v.Module, v.Version); err != nil {
@@ -235,8 +236,11 @@ func (a *App) zip(ctx context.Context, w http.ResponseWriter, r *http.Request, a
 	}
 }
 
-// gatewayStatus is the status for a zip that could not be fetched: whatever the reason, the fault is beyond us.
+// gatewayStatus is the status for a zip that could not be fetched: whatever the reason, the fault is beyond us, unless it is our disk's.
 func gatewayStatus(err error) int {
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return http.StatusInternalServerError
+	}
 	switch status := statusOf(err); status {
 	case http.StatusGatewayTimeout, http.StatusServiceUnavailable:
 		return status

@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"olympus/internal/download"
 	"olympus/internal/modzip"
 	"olympus/internal/protocol"
@@ -24,24 +22,26 @@ import (
 type statusError struct {
 	status  int
 	message string
+	cause   error // may be nil
 }
 
 func (e *statusError) Error() string { return e.message }
+func (e *statusError) Unwrap() error { return e.cause }
 
 func badRequest(format string, args ...any) error {
-	return &statusError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+	return &statusError{status: http.StatusBadRequest, message: fmt.Sprintf(format, args...)}
 }
 
 func notFound(format string, args ...any) error {
-	return &statusError{http.StatusNotFound, fmt.Sprintf(format, args...)}
+	return &statusError{status: http.StatusNotFound, message: fmt.Sprintf(format, args...)}
 }
 
 func forbidden(format string, args ...any) error {
-	return &statusError{http.StatusForbidden, fmt.Sprintf(format, args...)}
+	return &statusError{status: http.StatusForbidden, message: fmt.Sprintf(format, args...)}
 }
 
 func unauthorized(format string, args ...any) error {
-	return &statusError{http.StatusUnauthorized, fmt.Sprintf(format, args...)}
+	return &statusError{status: http.StatusUnauthorized, message: fmt.Sprintf(format, args...)}
 }
 
 // statusOf is the one table from errors to statuses. What is not in it is a fault of ours: 500, never a 404, on which the go command
@@ -54,7 +54,7 @@ func statusOf(err error) int {
 	var failed *upstream.FailedError
 	var checksum *upstream.ChecksumError
 	var unknown *upstream.NotFoundError
-	var unreachable *pgconn.ConnectError
+	var fromPeer *worker.PeerError
 	switch {
 	case errors.As(err, &own):
 		return own.status
@@ -64,6 +64,8 @@ func statusOf(err error) int {
 		if failed.Timeout() {
 			return http.StatusGatewayTimeout
 		}
+		return http.StatusBadGateway
+	case errors.As(err, &fromPeer):
 		return http.StatusBadGateway
 	case errors.As(err, &malformed), errors.As(err, &badPath), errors.Is(err, worker.ErrInvalid):
 		return http.StatusBadRequest
@@ -75,7 +77,7 @@ func statusOf(err error) int {
 		return http.StatusForbidden
 	case errors.Is(err, worker.ErrTooManyPushes):
 		return http.StatusTooManyRequests
-	case errors.Is(err, worker.ErrOverloaded), errors.Is(err, worker.ErrStopping), errors.As(err, &unreachable):
+	case errors.Is(err, worker.ErrOverloaded), errors.Is(err, worker.ErrStopping), models.IsUnavailable(err):
 		return http.StatusServiceUnavailable
 	case errors.As(err, &unknown), errors.Is(err, models.ErrNotFound): // not fs.ErrNotExist: that may be a file that is missing here
 		return http.StatusNotFound
@@ -131,13 +133,13 @@ func setErrorHeaders(w http.ResponseWriter, status int) {
 
 // told is what a client is told of an error, in one line. Where our database and our files are is none of its business.
 func told(err error) string {
-	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+	text := err.Error()
+	if file, ok := errors.AsType[*fs.PathError](err); ok {
+		text = strings.ReplaceAll(text, file.Error(), fmt.Sprintf("%s a file of this deployment: %v", file.Op, file.Err))
+	} else if statusOf(err) == http.StatusServiceUnavailable && models.IsUnavailable(err) {
 		return "the database does not answer"
 	}
-	if file, ok := errors.AsType[*fs.PathError](err); ok {
-		return fmt.Sprintf("%s a file of this deployment: %v", file.Op, file.Err)
-	}
-	return oneLine(err.Error())
+	return oneLine(text)
 }
 
 // oneLine keeps what others wrote into an error from breaking out of its line.

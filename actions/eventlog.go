@@ -66,6 +66,12 @@ func (a *App) page(w http.ResponseWriter, r *http.Request) error {
 	if head, err = models.Head(a.Deployment.DB.WithContext(r.Context())); err != nil {
 		return err
 	}
+	body, next := encodePage(events, after)
+	checkpoint, err := a.Deployment.Checkpoint(r.Context(), next)
+	if err != nil {
+		return err
+	}
+	body = protocol.AppendTail(body, max(head, next), next, string(checkpoint))
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Add("Vary", "Accept-Encoding")
@@ -76,17 +82,15 @@ func (a *App) page(w http.ResponseWriter, r *http.Request) error {
 		defer func() { _ = zw.Close() }()
 		out = zw
 	}
-	_, err = out.Write(encodePage(events, after, head))
-	if err != nil {
+	if _, err = out.Write(body); err != nil {
 		a.Log.Debug("a reader of the event log went away", "after", after, "error", err)
 	}
 	return nil
 }
 
-// encodePage encodes as many of the events as fit into a page, one at least, and the last line.
-func encodePage(events []protocol.Logged, after, head int64) []byte {
-	var page []byte
-	next := after
+// encodePage encodes as many of the events as fit into a page, one at least, and returns the position of the last of them.
+func encodePage(events []protocol.Logged, after int64) (page []byte, next int64) {
+	next = after
 	for i := range events {
 		before := len(page)
 		page = protocol.AppendLine(page, &events[i])
@@ -96,7 +100,7 @@ func encodePage(events []protocol.Logged, after, head int64) []byte {
 		}
 		next = events[i].Position
 	}
-	return protocol.AppendTail(page, max(head, next), next)
+	return page, next
 }
 
 // awaitEvent returns when the log has an event after a position, or the time is over.

@@ -118,7 +118,7 @@ func (a *App) query(w http.ResponseWriter, r *http.Request, ask *asking) error {
 		return fmt.Errorf("%s@%s: %w", ask.Module, ask.Version, err)
 	}
 	if err := module.Check(ask.Module, version); err != nil {
-		return &statusError{http.StatusBadGateway, fmt.Sprintf("%s@%s: upstream answered version %q", ask.Module, ask.Version, version)}
+		return &statusError{status: http.StatusBadGateway, message: fmt.Sprintf("%s@%s: upstream answered version %q", ask.Module, ask.Version, version)}
 	}
 	v, err := models.FindVersion(a.Deployment.DB.WithContext(ctx), ask.Module, version)
 	if err == nil {

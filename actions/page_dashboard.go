@@ -53,8 +53,8 @@ type dashboardView struct {
 	EventsHref, JobsHref        string
 }
 
-// figure is one number of the dashboard.
-type figure struct{ Label, Value, Note, Class string }
+// figure is one number of the dashboard. Href leads to a list of what was counted.
+type figure struct{ Label, Value, Note, Class, Href string }
 
 type jobsView struct{ Kind, State, Count string }
 
@@ -83,14 +83,14 @@ func (p *pages) dashboard(c buffalo.Context) error {
 	if err != nil {
 		return err
 	}
-	key := p.Signer.VerifierKey()
+	key := p.Deployment.Signer.VerifierKey()
 	view := dashboardView{
 		Name: s.Name, URL: s.URL, Key: key, Fingerprint: signature.Fingerprint(key),
 		Troubles: p.troubles(s, peers, time.Now()),
-		Figures:  figures(s),
+		Figures:  p.figures(s),
 		Peers:    p.peerViews(peers, queued),
 		Events:   p.eventViews(events),
-		Waiting:  "None is waiting.", EventsHref: p.link("events"), JobsHref: p.link("jobs"),
+		Waiting:  "None is overdue.", EventsHref: p.link("events"), JobsHref: p.link("jobs"),
 	}
 	view.Health, view.Verdict = verdict(view.Troubles)
 	for _, j := range s.Jobs {
@@ -102,21 +102,23 @@ func (p *pages) dashboard(c buffalo.Context) error {
 	return p.html(c, 200, "dashboard", "Overview", view)
 }
 
-func figures(s *deploymentStatus) []figure {
-	v := s.Versions
-	warn := func(n int64, class string) string {
-		if n == 0 {
-			return "none"
+func (p *pages) figures(s *deploymentStatus) []figure {
+	// in counts versions in a state. warning is the class of a number that is not 0.
+	in := func(state, label string, n int64, note, warning string) figure {
+		f := figure{Label: label, Value: counted(n), Note: note, Class: "none"}
+		if n > 0 {
+			f.Class, f.Href = warning, p.pageLink("modules", "state", state)
 		}
-		return class
+		return f
 	}
+	v := s.Versions
 	return []figure{
-		{"Head", counted(s.Head), "events in the log", ""},
-		{"Held", counted(v.Held), "zips stored here", ""},
-		{"Remote", counted(v.Remote), "zips at a peer only", warn(v.Remote, "")},
-		{"Failed", counted(v.Failed), "fetches that failed", warn(v.Failed, "bad")},
-		{"Deprecated", counted(v.Deprecated), "left out of lists", warn(v.Deprecated, "")},
-		{"Deleted", counted(v.Deleted), "barred for good", warn(v.Deleted, "")},
-		{"Conflicts", counted(s.Conflicts), "two sets of bytes", warn(s.Conflicts, "bad")},
+		{Label: "Head", Value: counted(s.Head), Note: "events in the log"},
+		in(models.VersionHeld, "Held", v.Held, "zips stored here", ""),
+		in(models.VersionRemote, "Remote", v.Remote, "zips not here", ""),
+		in(models.VersionFailed, "Failed", v.Failed, "fetches that failed", "bad"),
+		in(models.VersionDeprecated, "Deprecated", v.Deprecated, "left out of lists", ""),
+		in(models.VersionDeleted, "Deleted", v.Deleted, "barred for good", ""),
+		in(models.VersionConflict, "Conflicts", s.Conflicts, "two sets of bytes", "bad"),
 	}
 }

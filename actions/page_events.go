@@ -3,7 +3,6 @@ package actions
 import (
 	"html/template"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -12,9 +11,6 @@ import (
 	"olympus/internal/protocol"
 	"olympus/models"
 )
-
-// perPage is how many events, versions or jobs one page shows.
-const perPage = 50
 
 // eventJSON is an event of a listing: as in the log, without the text of .info and .mod, which make a page of them large.
 type eventJSON struct {
@@ -54,10 +50,10 @@ func (p *pages) eventViews(events []protocol.Logged) []eventView {
 }
 
 type eventsView struct {
-	Lead, URL           string
-	Events              []eventView
-	Empty               bool // the log itself is
-	FirstHref, NextHref string
+	Lead, URL string
+	Events    []eventView
+	Empty     bool // the log itself is
+	Turns     []turn
 }
 
 // showEvents shows a page of the log, newest first.
@@ -89,29 +85,19 @@ func (p *pages) showEvents(c buffalo.Context) error {
 	if err != nil {
 		return err
 	}
-	view := eventsView{URL: p.URL, Events: p.eventViews(events), Empty: head == 0, NextHref: next}
+	view := eventsView{URL: p.URL, Events: p.eventViews(events), Empty: head == 0}
 	view.Lead = "The log of this deployment, newest first: " + some(head, "event") + ". An event is never changed or removed."
-	if before > 0 {
-		view.FirstHref = p.link("events")
+	newest, newer, first := "", "", int64(0)
+	if len(events) > 0 {
+		first = events[0].Position
 	}
-	return p.html(c, http.StatusOK, "events", "Events", view)
-}
-
-// pageLink is the address of a section with parameters, given as names and values.
-func (p *pages) pageLink(section string, parameters ...string) string {
-	query := url.Values{}
-	for i := 0; i+1 < len(parameters); i += 2 {
-		if parameters[i+1] != "" {
-			query.Set(parameters[i], parameters[i+1])
+	if first < head {
+		newest = p.link("events")
+		newer = newest
+		if to := first + perPage; to < head { // positions have no gaps
+			newer = p.pageLink("events", "before", strconv.FormatInt(to+1, 10))
 		}
 	}
-	return p.link(section) + "?" + query.Encode()
-}
-
-// linked names the next page of a listing to a client that reads JSON (RFC 8288).
-func linked(c buffalo.Context, next string) buffalo.Context {
-	if next != "" {
-		c.Response().Header().Set("Link", "<"+next+`>; rel="next"`)
-	}
-	return c
+	view.Turns = newestFirst(newest, newer, next)
+	return p.html(c, http.StatusOK, "events", "Events", view)
 }

@@ -7,19 +7,20 @@ import (
 	"time"
 
 	"github.com/gobuffalo/buffalo"
+	"github.com/gobuffalo/pop/v6"
 
 	"olympus/models"
 )
 
 type jobView struct {
-	ID, Kind, State, Peer, Attempt, Error string
-	Created, Due                          template.HTML
+	ID, Kind, State, Peer, PeerHref, Attempt, Error string
+	Created, Due                                    template.HTML
 }
 
 type jobsPageView struct {
-	Lead                string
-	Jobs                []jobView
-	FirstHref, NextHref string
+	Lead  string
+	Jobs  []jobView
+	Turns []turn
 }
 
 // unlimited is a number of attempts that is shown as no limit: such a job is never given up.
@@ -27,18 +28,26 @@ const unlimited = 10_000
 
 // showJobs shows a page of jobs, newest first.
 func (p *pages) showJobs(c buffalo.Context) error {
-	before, err := number(c.Request().URL.Query(), "before", 0, 1<<62)
+	query := c.Request().URL.Query()
+	before, err := number(query, "before", 0, 1<<62)
 	if err != nil {
 		return err
 	}
+	after, err := number(query, "after", 0, 1<<62)
+	if err != nil {
+		return err
+	}
+	if before > 0 && after > 0 {
+		return badRequest("before and after cannot both be given")
+	}
 	db := p.Deployment.DB.WithContext(c)
-	jobs, err := models.LatestJobs(db, before, perPage)
+	jobs, newer, older, err := jobsPage(db, before, after)
 	if err != nil {
 		return err
 	}
 	next := ""
-	if n := len(jobs); n == perPage {
-		next = p.pageLink("jobs", "before", strconv.FormatInt(jobs[n-1].ID, 10))
+	if older > 0 {
+		next = p.pageLink("jobs", "before", strconv.FormatInt(older, 10))
 	}
 	if wantsJSON(c.Request()) {
 		for i := range jobs {
@@ -50,28 +59,63 @@ func (p *pages) showJobs(c buffalo.Context) error {
 	if err != nil {
 		return err
 	}
-	view := jobsPageView{Lead: "What this deployment does in the background, newest first. ", NextHref: next}
+	links, err := p.peerLinks(db)
+	if err != nil {
+		return err
+	}
+	view := jobsPageView{Lead: "What this deployment does in the background, newest first. "}
 	if waiting > 0 {
 		view.Lead += "The longest waiting job has been due for " + roughly(waiting.Round(time.Second)) + "."
 	} else {
-		view.Lead += "No job is waiting."
+		view.Lead += "No job is overdue."
 	}
-	if before > 0 {
-		view.FirstHref = p.link("jobs")
+	if newer > 0 {
+		view.Turns = newestFirst(p.link("jobs"), p.pageLink("jobs", "after", strconv.FormatInt(newer, 10)), next)
+	} else {
+		view.Turns = newestFirst("", "", next)
 	}
 	for i := range jobs {
-		view.Jobs = append(view.Jobs, newJobView(&jobs[i]))
+		view.Jobs = append(view.Jobs, newJobView(&jobs[i], links))
 	}
 	return p.html(c, http.StatusOK, "jobs", "Jobs", view)
 }
 
-func newJobView(j *models.Job) jobView {
+// jobsPage returns a page of jobs, and the ids that newer ones come after and older ones before, 0 where there are none. Newer than an
+// id there may be less than a page: then it is the newest page.
+func jobsPage(db *pop.Connection, before, after int64) (jobs []models.Job, newer, older int64, err error) {
+	if after > 0 {
+		if jobs, err = models.NewerJobs(db, after, perPage+1); err != nil {
+			return nil, 0, 0, err
+		}
+		if len(jobs) > perPage {
+			jobs = jobs[1:]
+			return jobs, jobs[0].ID, jobs[perPage-1].ID, nil
+		}
+	}
+	if jobs, err = models.LatestJobs(db, before, perPage+1); err != nil {
+		return nil, 0, 0, err
+	}
+	if len(jobs) > perPage {
+		jobs = jobs[:perPage]
+		older = jobs[perPage-1].ID
+	}
+	if before > 0 {
+		newer = max(before-1, 1)
+		if len(jobs) > 0 {
+			newer = jobs[0].ID
+		}
+	}
+	return jobs, newer, older, nil
+}
+
+// newJobView shows a job. links are the addresses of the peers that there are.
+func newJobView(j *models.Job, links map[string]string) jobView {
 	attempt := counted(int64(j.Attempt))
 	if j.MaxAttempts < unlimited {
 		attempt += " of " + counted(int64(j.MaxAttempts))
 	}
 	return jobView{
-		ID: counted(j.ID), Kind: j.Kind, State: j.State, Peer: j.Peer, Attempt: attempt, Error: oneLine(j.Error),
+		ID: counted(j.ID), Kind: j.Kind, State: j.State, Peer: j.Peer, PeerHref: links[j.Peer], Attempt: attempt, Error: oneLine(j.Error),
 		Created: ago(&j.CreatedAt), Due: ago(&j.ScheduledAt),
 	}
 }

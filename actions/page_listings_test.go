@@ -61,7 +61,10 @@ func TestPagesStaySmallWithALongLog(t *testing.T) {
 	s.exec(`INSERT INTO versions (module, version, add_position, deprecated, deleted, conflict)
 		SELECT module, version, position, false, false, false FROM events`)
 	s.exec("ANALYZE")
-	for _, path := range []string{"/", "/events", "/events?before=50000", "/modules", "/modules?prefix=example.com/m9&after=example.com/m99@v1.0.0"} {
+	for _, path := range []string{
+		"/", "/events", "/events?before=50000", "/modules", "/modules?prefix=example.com/m9&after=example.com/m99@v1.0.0",
+		"/modules?state=remote&before=example.com/m99@v1.0.0", "/modules?state=failed",
+	} {
 		began := time.Now()
 		require.Less(t, len(s.page(path)), 40_000, path)
 		require.Less(t, time.Since(began), 5*time.Second, path)
@@ -77,23 +80,11 @@ func TestModulesAreSearchedAndPaged(t *testing.T) {
 		events = append(events, added("example.com/a", "v1.0."+strconv.Itoa(i), "om.example.com"), added("example.com/b", "v1.0."+strconv.Itoa(i), "om.example.com"))
 	}
 	s.log(append(events, added("example.com/Upper", "v1.0.0", "om.example.com"))...)
-	list := func(path string) (found []string) {
-		for path != "" {
-			got := s.do(http.MethodGet, path, "", "Accept", "application/json")
-			var page []struct{ Module, Version string }
-			require.NoError(t, json.Unmarshal([]byte(got.body), &page))
-			for _, v := range page {
-				found = append(found, v.Module+"@"+v.Version)
-			}
-			path, _, _ = strings.Cut(strings.TrimPrefix(got.header.Get("Link"), "<"), ">")
-		}
-		return found
-	}
-	require.Len(t, list("/modules"), 121)
-	of := list("/modules?prefix=example.com/b")
+	require.Len(t, s.listed("/modules"), 121)
+	of := s.listed("/modules?prefix=example.com/b")
 	require.Len(t, of, 60)
 	require.Len(t, slices.Compact(slices.Sorted(slices.Values(of))), 60, "none twice")
-	require.Equal(t, []string{"example.com/Upper@v1.0.0"}, list("/modules?prefix=example.com/U"))
+	require.Equal(t, []string{"example.com/Upper@v1.0.0"}, s.listed("/modules?prefix=example.com/U"))
 	require.Contains(t, s.page("/modules?prefix=example.com/U"), `href="/modules/example.com/%21upper@v1.0.0"`)
 	require.Contains(t, s.page("/modules?prefix=example.com/b"), "Next page")
 	require.Contains(t, s.page("/modules?prefix=example.com/b&after=example.com/b@v1.0.9"), "First page")
@@ -114,5 +105,9 @@ func TestJobsJSON(t *testing.T) {
 	require.Equal(t, time.UTC, jobs[0].CreatedAt.Location())
 	s.json("/jobs?before="+strconv.FormatInt(jobs[0].ID, 10), &jobs)
 	require.Len(t, jobs, 1)
-	require.Contains(t, s.page("/jobs"), "0 of 5")
+	page := s.page("/jobs")
+	require.Contains(t, page, "0 of 5")
+	require.Contains(t, page, `<td><a href="/peers/om.example.com">om.example.com</a></td>`)
+	require.NoError(t, s.SetPeerState(t.Context(), "test", "om.example.com", models.PeerRemoved))
+	require.Contains(t, s.page("/jobs"), `<td>om.example.com</td>`, "it has no page any more")
 }

@@ -5,8 +5,10 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gobuffalo/buffalo"
+	"github.com/gobuffalo/pop/v6"
 
 	"olympus/models"
 )
@@ -80,31 +82,101 @@ func zipWord(v *models.Version) (word, class string) {
 	return "remote", "plain"
 }
 
-type modulesView struct {
-	Action, Prefix, URL string
-	Searched            bool
-	Versions            []moduleView
-	FirstHref, NextHref string
+// versionStates are the states by which versions can be listed: the word for the choice, and what the list is then of.
+var versionStates = []struct{ state, label, lead string }{
+	{"", "any", "Every module version that an event of the log speaks of, and where its zip is."},
+	{models.VersionHeld, "held", "The module versions whose zips are stored here."},
+	{models.VersionRemote, "remote", "The module versions whose zips are not stored here, those that could not be fetched included."},
+	{models.VersionFailed, "failed", "The module versions whose zips could not be fetched when last tried."},
+	{models.VersionConflict, "in conflict", "The module versions that are known with different bytes."},
+	{models.VersionDeprecated, "deprecated", "The module versions that are left out of lists, and still served to who asks for them by version."},
+	{models.VersionDeleted, "deleted", "The module versions that are barred for good."},
 }
 
-// showModules lists the module versions that the log speaks of, those of modules that begin with a prefix.
+type modulesView struct {
+	Action, URL, Lead string
+	State, Prefix     string
+	States            []choice
+	Searched          bool // by prefix or state
+	Later             bool // not the first page
+	Versions          []moduleView
+	Turns             []turn
+}
+
+// choice is one entry of a list to choose from.
+type choice struct {
+	Value, Label string
+	Chosen       bool
+}
+
+// newModulesView is the page without its versions.
+func (p *pages) newModulesView(state, prefix string) (modulesView, error) {
+	view := modulesView{Action: p.link("modules"), URL: p.URL, State: state, Prefix: prefix, Searched: prefix != "" || state != ""}
+	var words []string
+	for _, s := range versionStates {
+		view.States = append(view.States, choice{s.state, s.label, s.state == state})
+		if s.state == state {
+			view.Lead = s.lead
+		}
+		if s.state != "" {
+			words = append(words, s.state)
+		}
+	}
+	if view.Lead == "" {
+		return view, badRequest("state=%.100q: not one of %s", state, strings.Join(words, ", "))
+	}
+	return view, nil
+}
+
+// versionsPage returns a page of versions: after or before module@version if given, else the first. earlier and later say whether there
+// are more. Before a version there may be less than a page: then it is the first page.
+func versionsPage(db *pop.Connection, state, prefix, after, before string) (found []models.Version, earlier, later bool, err error) {
+	page := models.VersionPage{State: state, Prefix: prefix, Limit: perPage + 1}
+	if before != "" {
+		page.Before = true
+		page.Module, page.Version, _ = strings.Cut(before, "@")
+		if found, err = models.LatestVersions(db, page); err != nil {
+			return nil, false, false, err
+		}
+		if len(found) > perPage {
+			return found[1:], true, true, nil
+		}
+		page.Before = false
+	}
+	page.Module, page.Version, _ = strings.Cut(after, "@")
+	if page.Module == "" {
+		page.Module = prefix // nothing that begins with it comes earlier
+	}
+	if found, err = models.LatestVersions(db, page); err != nil {
+		return nil, false, false, err
+	}
+	later = len(found) > perPage
+	return found[:min(len(found), perPage)], after != "", later, nil
+}
+
+// showModules lists the module versions that the log speaks of, those in a state and of modules that begin with a prefix.
 func (p *pages) showModules(c buffalo.Context) error {
 	query := c.Request().URL.Query()
-	prefix := strings.TrimSpace(query.Get("prefix"))
-	afterModule, afterVersion, _ := strings.Cut(query.Get("after"), "@")
-	if strings.ContainsRune(prefix+afterModule+afterVersion, 0) {
-		return badRequest("prefix and after cannot hold a NUL")
+	state, prefix, after, before := query.Get("state"), strings.TrimSpace(query.Get("prefix")), query.Get("after"), query.Get("before")
+	view, err := p.newModulesView(state, prefix)
+	if err != nil {
+		return err
 	}
-	if afterModule == "" {
-		afterModule = prefix // nothing that begins with it comes earlier
+	for name, text := range map[string]string{"prefix": prefix, "after": after, "before": before} {
+		if strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
+			return badRequest("%s=%.100q: neither a NUL nor bytes that are not UTF-8 are in any module path", name, text)
+		}
 	}
-	found, err := models.LatestVersions(p.Deployment.DB.WithContext(c), prefix, afterModule, afterVersion, perPage)
+	if after != "" && before != "" {
+		return badRequest("after and before cannot both be given")
+	}
+	found, earlier, later, err := versionsPage(p.Deployment.DB.WithContext(c), state, prefix, after, before)
 	if err != nil {
 		return err
 	}
 	next := ""
-	if n := len(found); n == perPage {
-		next = p.pageLink("modules", "prefix", prefix, "after", found[n-1].Module+"@"+found[n-1].Version)
+	if later {
+		next = p.pageLink("modules", "state", state, "prefix", prefix, "after", found[len(found)-1].Module+"@"+found[len(found)-1].Version)
 	}
 	if wantsJSON(c.Request()) {
 		list := make([]versionJSON, len(found))
@@ -113,13 +185,16 @@ func (p *pages) showModules(c buffalo.Context) error {
 		}
 		return p.json(linked(c, next), http.StatusOK, list)
 	}
-	view := modulesView{Action: p.link("modules"), Prefix: prefix, URL: p.URL, Searched: prefix != "", NextHref: next}
-	if query.Get("after") != "" {
-		view.FirstHref = p.link("modules")
-		if prefix != "" {
-			view.FirstHref = p.pageLink("modules", "prefix", prefix)
+	first, previous := "", ""
+	if earlier {
+		first = p.pageLink("modules", "state", state, "prefix", prefix)
+		previous = first
+		if len(found) > 0 {
+			previous = p.pageLink("modules", "state", state, "prefix", prefix, "before", found[0].Module+"@"+found[0].Version)
 		}
 	}
+	view.Later = earlier
+	view.Turns = turns(turn{"First page", "", first}, turn{"Previous page", "prev", previous}, turn{"Next page", "next", next})
 	for i := range found {
 		view.Versions = append(view.Versions, p.newModuleView(&found[i]))
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gobuffalo/buffalo"
+	"github.com/gobuffalo/pop/v6"
 
 	"olympus/internal/signature"
 	"olympus/models"
@@ -108,8 +109,18 @@ func (p *pages) showPeers(c buffalo.Context) error {
 		return p.json(c, http.StatusOK, list)
 	}
 	return p.html(c, http.StatusOK, "peers", "Peers", peersView{
-		Peers: p.peerViews(peers, queued), Fingerprint: signature.Fingerprint(p.Signer.VerifierKey()),
+		Peers: p.peerViews(peers, queued), Fingerprint: signature.Fingerprint(p.Deployment.Signer.VerifierKey()),
 	})
+}
+
+// peerLinks are the addresses of the pages of all peers, by name. A removed peer has none.
+func (p *pages) peerLinks(db *pop.Connection) (map[string]string, error) {
+	peers, err := models.Peers(db)
+	links := make(map[string]string, len(peers))
+	for i := range peers {
+		links[peers[i].Name] = p.link("peers", peers[i].Name)
+	}
+	return links, err
 }
 
 type onePeerView struct {

@@ -43,14 +43,19 @@ func (p *pages) troubles(s *deploymentStatus, peers []models.Peer, now time.Time
 		}
 		bad = append(bad, trouble{
 			Level: "bad", Text: some(s.Conflicts, "version") + " " + verb + " known with different bytes: one of the origins was given something else, or lies.",
-			Detail: "The first bytes held here stay the ones served. Compare the events of the version, and delete it if it cannot be trusted.",
+			Detail: "The first bytes served here stay the ones served. Compare the events of the version, and delete it if it cannot be trusted.",
+			Href:   p.pageLink("modules", "state", models.VersionConflict), Link: "See the conflicts",
 		})
 	}
 	if n := s.Versions.Failed; n > 0 {
+		retries := "Each is tried again by itself, less and less often."
+		if p.Deployment.FetchLazy {
+			retries = "Each is tried again when a client asks for it."
+		}
 		bad = append(bad, trouble{
 			Level: "bad", Text: some(n, "zip") + " could not be fetched when last tried.",
-			Detail: "Each is tried again by itself, less and less often. The page of the version says why.",
-			Href:   p.link("modules"), Link: "See the modules",
+			Detail: retries + " The page of the version says why.",
+			Href:   p.pageLink("modules", "state", models.VersionFailed), Link: "See the failures",
 		})
 	}
 	if waiting := time.Duration(s.OldestWaiting * float64(time.Second)); waiting > overdueJob {

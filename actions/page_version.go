@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/gobuffalo/buffalo"
 	"golang.org/x/mod/module"
@@ -104,7 +105,7 @@ type fact struct {
 func (p *pages) newVersionView(v *models.Version, events []protocol.Logged) versionView {
 	view := versionView{
 		Module: v.Module, Version: v.Version, ModuleHref: p.pageLink("modules", "prefix", v.Module),
-		State: v.State(), Sentence: whereabouts(v), Conflict: v.Conflict,
+		State: v.State(), Sentence: p.whereabouts(v), Conflict: v.Conflict,
 		Served: v.Known(), CanDeprecate: !v.Deprecated && !v.Deleted, CanDelete: !v.Deleted,
 		Events: p.eventViews(events),
 	}
@@ -135,9 +136,7 @@ func (p *pages) newVersionView(v *models.Version, events []protocol.Logged) vers
 		if v.FetchErrorAt != nil {
 			view.Facts = append(view.Facts, fact{"Last failed", ago(v.FetchErrorAt), false})
 		}
-		if v.FetchDueAt != nil {
-			view.Facts = append(view.Facts, fact{"Tried again", ago(v.FetchDueAt), false})
-		}
+		view.Facts = append(view.Facts, fact{"Next try", p.nextTry(v, time.Now()), false})
 		t.Detail = oneLine(v.FetchError)
 		view.Troubles = append(view.Troubles, t)
 	}
@@ -145,7 +144,11 @@ func (p *pages) newVersionView(v *models.Version, events []protocol.Logged) vers
 }
 
 // whereabouts says in a sentence what is served of a version, and from where.
-func whereabouts(v *models.Version) string {
+func (p *pages) whereabouts(v *models.Version) string {
+	from := "a peer that holds it"
+	if v.Origin != p.Deployment.Name { // else it has been lost here
+		from = v.Origin + " or any peer that holds it"
+	}
 	switch {
 	case v.Deleted:
 		return "Barred for good: it is not served, and upstream is not asked for it."
@@ -153,6 +156,23 @@ func whereabouts(v *models.Version) string {
 		return "Nothing is served: the log knows only that it is deprecated."
 	case v.Held:
 		return "Its zip is held here."
+	case !p.Deployment.FetchLazy:
+		return "Its zip is not here yet: it is fetched from " + from + "."
+	case p.Redirect:
+		return "Its zip is not here: clients that ask for it are sent to " + from + "."
 	}
-	return "Its zip is not here yet: it is fetched from " + v.Origin + " or any peer that holds it."
+	return "Its zip is not here: it is fetched from " + from + " when a client asks for it."
+}
+
+// nextTry says when the zip of a version that could not be fetched is tried again.
+func (p *pages) nextTry(v *models.Version, now time.Time) any {
+	switch {
+	case v.FetchLeasedUntil != nil && now.Before(*v.FetchLeasedUntil):
+		return "under way"
+	case p.Deployment.FetchLazy:
+		return "when a client asks for it"
+	case v.FetchDueAt != nil && now.Before(*v.FetchDueAt):
+		return ago(v.FetchDueAt)
+	}
+	return "due now"
 }

@@ -72,3 +72,28 @@ func TestVersionAsAPeerReadsIt(t *testing.T) {
 	_, _, err = oa.Peers.Module(t.Context(), target, add.Module, "v1.9.0")
 	require.ErrorIs(t, err, peer.ErrNotFound)
 }
+
+// What the pages say of zips that are not here must be so in both modes.
+func TestRemoteZips(t *testing.T) {
+	t.Parallel()
+	for lazy, says := range map[bool]struct{ remote, failed, next string }{
+		false: {"Its zip is not here yet: it is fetched from om.example.com or any peer that holds it.", "tried again by itself", ">in 4 min</time>"},
+		true:  {"Its zip is not here: it is fetched from om.example.com or any peer that holds it when a client asks for it.", "tried again when a client asks for it", ">when a client asks for it<"},
+	} {
+		s := newSite(t, siteOptions{lazy: lazy})
+		s.log(added("example.com/~u/m", "v1.0.0", "om.example.com"))
+		const version = "/modules/example.com/~u/m@v1.0.0"
+		page := s.page(version)
+		require.Contains(t, page, says.remote)
+		require.NotContains(t, page, "Next try")
+		require.Contains(t, page, "go get &#39;example.com/~u/m@v1.0.0&#39;<", "quoted for the shell")
+		require.Contains(t, page, "olympus task modules:delete &#39;example.com/~u/m@v1.0.0&#39; 'REASON'<")
+
+		s.exec(`UPDATE versions SET fetch_error = 'gone', fetch_error_at = now(), fetch_attempts = 3, fetch_due_at = now() + interval '299 seconds'`)
+		page = s.page(version)
+		require.Contains(t, page, "<dt>Next try</dt><dd>")
+		require.Contains(t, page, says.next)
+		require.NotContains(t, page, "Tried again")
+		require.Contains(t, s.page("/"), says.failed)
+	}
+}

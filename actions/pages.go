@@ -49,7 +49,7 @@ func (a *App) newPages() (http.Handler, error) {
 	if p.assets, err = loadAssets(); err != nil {
 		return nil, err
 	}
-	p.engine = render.New(render.Options{TemplatesFS: templates.FS, HTMLLayout: "layout", Helpers: render.Helpers{"home": p.link()}})
+	p.engine = render.New(render.Options{TemplatesFS: templates.FS, HTMLLayout: "layout", Helpers: render.Helpers{"home": p.link(), "shell": shellWord}})
 	b := buffalo.New(buffalo.Options{
 		Name:           "olympus",
 		Env:            a.Env,
@@ -75,6 +75,7 @@ func (a *App) newPages() (http.Handler, error) {
 	b.GET("/modules", p.showModules)
 	b.GET("/modules/{version:.+}", p.showVersion)
 	b.GET("/jobs", p.showJobs)
+	b.GET("/audit", p.showAudit)
 	b.GET("/assets/{file}", p.showAsset)
 
 	admin := b.Group("/")
@@ -182,5 +183,5 @@ func notAllowed(w http.ResponseWriter, r *http.Request, methods ...string) error
 	}
 	w.Header().Set("Allow", allow)
 	path := strings.TrimSuffix(r.URL.Path, "/")
-	return &statusError{http.StatusMethodNotAllowed, fmt.Sprintf("%s %s: only %s", r.Method, path, allow)}
+	return &statusError{status: http.StatusMethodNotAllowed, message: fmt.Sprintf("%s %s: only %s", r.Method, path, allow)}
 }

@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"olympus/models"
+	"olympus/worker"
 )
 
 func TestWantsJSON(t *testing.T) {
@@ -162,5 +164,47 @@ func TestVerdict(t *testing.T) {
 		class, text := verdict(troubles)
 		require.Equal(t, test.class, class)
 		require.Contains(t, text, test.says)
+	}
+}
+
+func TestWhereabouts(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	soon, past := now.Add(time.Minute), now.Add(-time.Minute)
+	remote := models.Version{AddPosition: 1, Origin: "om.example.com"}
+	lost := models.Version{AddPosition: 1, Origin: "oa.example.com", FetchError: "damaged"}
+	for _, test := range []struct {
+		lazy, redirect bool
+		version        models.Version
+		says           string
+	}{
+		{false, false, remote, "not here yet: it is fetched from om.example.com or any peer that holds it."},
+		{false, true, remote, "not here yet: it is fetched"},
+		{true, false, remote, "not here: it is fetched from om.example.com or any peer that holds it when a client asks for it."},
+		{true, true, remote, "not here: clients that ask for it are sent to om.example.com or any peer that holds it."},
+		{false, false, lost, "not here yet: it is fetched from a peer that holds it."},
+		{true, false, lost, "not here: it is fetched from a peer that holds it when a client asks"},
+		{true, false, models.Version{AddPosition: 1, Held: true}, "held here"},
+		{true, false, models.Version{AddPosition: 1, Deleted: true}, "Barred for good"},
+		{true, false, models.Version{Deprecated: true}, "Nothing is served"},
+	} {
+		d := &worker.Deployment{Options: worker.Options{Name: "oa.example.com", FetchLazy: test.lazy}}
+		p := &pages{App: &App{Deployment: d, Options: Options{Redirect: test.redirect}}}
+		require.Contains(t, p.whereabouts(&test.version), test.says)
+	}
+	for _, test := range []struct {
+		lazy    bool
+		version models.Version
+		says    string
+	}{
+		{false, models.Version{FetchDueAt: &soon}, "in "},
+		{false, models.Version{FetchDueAt: &past}, "due now"},
+		{false, models.Version{FetchDueAt: &soon, FetchLeasedUntil: &soon}, "under way"},
+		{false, models.Version{FetchDueAt: &soon, FetchLeasedUntil: &past}, "in "},
+		{true, models.Version{FetchDueAt: &past}, "when a client asks for it"},
+		{true, models.Version{FetchDueAt: &soon, FetchLeasedUntil: &soon}, "under way"},
+	} {
+		p := &pages{App: &App{Deployment: &worker.Deployment{Options: worker.Options{FetchLazy: test.lazy}}}}
+		require.Contains(t, fmt.Sprint(p.nextTry(&test.version, now)), test.says)
 	}
 }

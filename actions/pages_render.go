@@ -27,6 +27,7 @@ type navigation struct {
 
 var sections = []struct{ label, path string }{
 	{"Overview", ""}, {"Peers", "peers"}, {"Events", "events"}, {"Modules", "modules"}, {"Jobs", "jobs"},
+	{"Audit", "audit"},
 }
 
 // html renders a page. Templates get plain strings, which plush escapes, and template.HTML where a function here made it: plush would

@@ -40,6 +40,7 @@ type siteOptions struct {
 	proxies  string // upstream; off unless given
 	token    string // of the administrator
 	interval time.Duration
+	lazy     bool // zips are fetched when a client asks
 }
 
 func newSite(t testing.TB, o siteOptions) *site {
@@ -67,9 +68,10 @@ func newSite(t testing.TB, o siteOptions) *site {
 	require.NoError(t, err)
 	d, err := worker.New(&worker.Deployment{
 		Options: worker.Options{
-			Name: o.name, Role: "web", PullInterval: o.interval, PushAttempts: 5, PageSize: 1000, MaxZip: 1 << 20, ListTTL: time.Minute,
+			Name: o.name, Role: "web", PullInterval: o.interval, PushAttempts: 5, PageSize: 1000, MaxZip: 1 << 20, FetchLazy: o.lazy,
+			ListTTL: time.Minute,
 		},
-		DB: db, Store: store, Upstream: up, Peers: peer.NewClient(signer, peer.Options{HeaderTimeout: 2 * time.Second}), Queue: queue, Log: log,
+		DB: db, Store: store, Upstream: up, Peers: peer.NewClient(signer, peer.Options{HeaderTimeout: 2 * time.Second}), Signer: signer, Queue: queue, Log: log,
 		Follower: models.NewFollower(), Process: process,
 	})
 	require.NoError(t, err)
@@ -80,7 +82,7 @@ func newSite(t testing.TB, o siteOptions) *site {
 	if o.url == "" {
 		o.url = server.URL
 	}
-	handler, err = actions.New(d, signer, actions.Options{URL: o.url, Env: "test", AdminToken: o.token, Version: "v0.0.0-test"})
+	handler, err = actions.New(d, actions.Options{URL: o.url, Env: "test", AdminToken: o.token, Version: "v0.0.0-test"})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		server.Close()

@@ -46,7 +46,7 @@ func (a *App) acceptPush(w http.ResponseWriter, r *http.Request) (int, error) {
 		return 0, err
 	}
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return 0, &statusError{http.StatusUnsupportedMediaType, fmt.Sprintf("content type %q: a push is application/json", r.Header.Get("Content-Type"))}
+		return 0, &statusError{status: http.StatusUnsupportedMediaType, message: fmt.Sprintf("content type %q: a push is application/json", r.Header.Get("Content-Type"))}
 	}
 	events, err := protocol.ParsePush(body)
 	if err != nil {

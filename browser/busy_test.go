@@ -100,6 +100,7 @@ func busy(t *testing.T) *deployment {
 		_, err := oa.Pull(context.Background(), name, 0)
 		require.Error(t, err)
 	}
+	oa.exec(`UPDATE peers SET last_error = ?, last_error_at = now() WHERE name = ?`, strings.Repeat("error", 200), longPeer)
 	oa.exec(`UPDATE peers SET head = pull_position + 1234, last_push_received_at = now() - interval '3 hours' WHERE name = ?`, lagging)
 	return oa
 }

@@ -56,7 +56,7 @@ func start(t testing.TB, name, proxies string) *deployment {
 		Options: worker.Options{
 			Name: name, Role: "all", PushAttempts: 5, PushBackoff: time.Hour, PageSize: 1000, MaxZip: 1 << 20, FetchLazy: true, ListTTL: time.Minute,
 		},
-		DB: db, Store: store, Upstream: up, Peers: peer.NewClient(signer, peer.Options{HeaderTimeout: 5 * time.Second}), Queue: queue, Log: log,
+		DB: db, Store: store, Upstream: up, Peers: peer.NewClient(signer, peer.Options{HeaderTimeout: 5 * time.Second}), Signer: signer, Queue: queue, Log: log,
 		Follower: models.NewFollower(), Process: process,
 	})
 	require.NoError(t, err)
@@ -64,7 +64,7 @@ func start(t testing.TB, name, proxies string) *deployment {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	url := "http://" + listener.Addr().String()
-	app, err := actions.New(d, signer, actions.Options{URL: url, Env: "test", Version: "v0.0.0-test"})
+	app, err := actions.New(d, actions.Options{URL: url, Env: "test", Version: "v0.0.0-test"})
 	require.NoError(t, err)
 	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: app}}
 	followed, ticked := make(chan struct{}), make(chan struct{})

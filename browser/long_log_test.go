@@ -63,7 +63,7 @@ func TestLongLog(t *testing.T) {
 		require.Equal(t, want, got, what)
 		b.requireQuick(what)
 	}
-	const next, newest = ".paging a[rel=next]", ".paging a:not([rel])"
+	const next, previous, newest = ".paging a[rel=next]", ".paging a[rel=prev]", ".paging a:not([rel])"
 
 	b.follow("Events", click(`nav a[href="/events"]`))
 	shows("the newest events", n, n-49)
@@ -73,6 +73,9 @@ func TestLongLog(t *testing.T) {
 	shows("still older events", n-100, n-149)
 	b.do("back", chromedp.NavigateBack())
 	shows("back", n-50, n-99)
+	b.follow("Older", click(next))
+	b.follow("Newer", click(previous))
+	shows("newer events", n-50, n-99)
 	b.follow("Newest", click(newest))
 	shows("the newest events again", n, n-49)
 	b.visit("/events?before=51")
@@ -88,4 +91,12 @@ func TestLongLog(t *testing.T) {
 	shows("a search", 99900, 99949)
 	b.follow("Next page", click(next))
 	shows("more of the search", 99950, 99999)
+	require.False(t, evaluate[bool](b, "!!document.querySelector('"+next+"')"), "nothing comes after the last of the search")
+	b.follow("Previous page", click(previous))
+	shows("the search again", 99900, 99949)
+
+	b.visit("/modules?state=remote&prefix=example.com/m05")
+	b.follow("Next page", click(next))
+	shows("more in a state", 50050, 50099)
+	require.Contains(t, b.text(), "not stored here")
 }

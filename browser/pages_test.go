@@ -2,6 +2,7 @@ package browser
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ func (b *tab) inspect(path string) {
 	title := evaluate[string](b, "document.title")
 	assert.True(b.t, strings.HasSuffix(title, " · "+b.name), "%s: title %q", path, title)
 	b.check(path+", wide and light", structure, onlyText, fits, bright, legible)
-	b.size(390, 844, true)
+	b.size(375, 812, true)
 	b.check(path+", on a phone, light", fits, bright, legible)
 	b.scheme("dark")
 	b.check(path+", on a phone, dark", dim, legible)
@@ -62,7 +63,7 @@ func requireJSON(t *testing.T, d *deployment, pages []string) {
 		value := d.json(t, path)
 		section, _, _ := strings.Cut(path, "?")
 		switch section {
-		case "/peers", "/events", "/modules", "/jobs":
+		case "/peers", "/events", "/modules", "/jobs", "/audit":
 			require.IsType(t, []any{}, value, path)
 		default:
 			require.IsType(t, map[string]any{}, value, path)
@@ -75,7 +76,7 @@ func TestEmptyDeployment(t *testing.T) {
 	d := start(t, "olympus.example.com", "off")
 	b := newTab(t, d)
 	pages := b.crawl(d, b.inspect)
-	require.ElementsMatch(t, []string{"/", "/peers", "/events", "/modules", "/jobs"}, pages)
+	require.ElementsMatch(t, []string{"/", "/peers", "/events", "/modules", "/jobs", "/audit"}, pages)
 	requireJSON(t, d, pages)
 
 	b.visit("/")
@@ -165,12 +166,15 @@ func testPages(t *testing.T, d *deployment) {
 		require.Regexp(t, `Last error .*pull from og\.example\.com: .*connection refused`, texts[page])
 		require.Contains(t, texts["/peers/"+paused], "olympus task peers:resume "+paused)
 		require.Contains(t, texts["/peers/"+lagging], "Lag 1,234 events not yet taken")
+		require.True(t, slices.ContainsFunc(pages, func(page string) bool {
+			return strings.Contains(texts[page], "olympus task sync:pull '"+strings.ReplaceAll(evil, "'", `'\''`)+"'")
+		}), "quoted for the shell")
 	})
 	t.Run("versions", func(t *testing.T) {
 		for version, says := range map[string][2]string{ // in the listing, and on its page
 			held:       {"live held", "Its zip is held here"},
 			upper:      {"live remote", "go get " + upper},
-			remote:     {"live remote", "Its zip is not here yet"},
+			remote:     {"live remote", "Its zip is not here: it is fetched from om.example.com"},
 			failed:     {"live failed", "Its zip could not be fetched in 1 attempt"},
 			deprecated: {"deprecated remote", "olympus task modules:delete " + deprecated},
 			deleted:    {"deleted barred", "Barred for good"},
@@ -184,6 +188,17 @@ func testPages(t *testing.T, d *deployment) {
 		require.Contains(t, texts["/"], "1 version is known with different bytes")
 		require.Contains(t, texts["/"], "1 zip could not be fetched")
 		require.Contains(t, texts["/"], "4 things are in trouble")
+		for state, versions := range map[string][]string{
+			"held": {held}, "failed": {failed}, "conflict": {conflicted}, "deprecated": {deprecated, unknown}, "deleted": {deleted},
+		} {
+			page := "/modules?state=" + state
+			require.Contains(t, pages, page, "the overview leads there")
+			require.Len(t, rows[page], len(versions), page)
+			for _, version := range versions {
+				row(page, version)
+			}
+		}
+		require.Contains(t, texts[pageOf(t, failed)], "Next try when a client asks for it")
 	})
 	t.Run("hostile text is text", func(t *testing.T) {
 		shown := 0
@@ -192,16 +207,21 @@ func testPages(t *testing.T, d *deployment) {
 			require.Equal(t, strings.Count(text, "onerror=alert(2)"), strings.Count(text, hostile), "%s: all of it, unchanged", path)
 		}
 		require.GreaterOrEqual(t, shown, 14)
-		for _, path := range []string{"/", "/peers", "/events", "/modules", "/jobs", pageOf(t, failed), pageOf(t, deprecated)} {
+		for _, path := range []string{"/", "/peers", "/events", "/modules", "/jobs", "/audit", pageOf(t, failed), pageOf(t, deprecated)} {
 			require.Contains(t, texts[path], hostile, path)
 		}
-		for _, path := range []string{"/", "/peers", "/events", "/modules", "/jobs", pageOf(t, conflicted)} {
+		for _, path := range []string{"/", "/peers", "/events", "/modules", "/jobs", "/audit", pageOf(t, conflicted)} {
 			require.Contains(t, texts[path], evil, path)
 		}
 		for _, module := range []string{"example.com/<script>alert(1)</script>@v1.0.0", `example.com/<%= 6*7 %>"'>@v1.0.0`} {
 			require.Contains(t, texts["/modules"], module)
 			require.Contains(t, texts["/events"], module)
 		}
+	})
+	t.Run("audit", func(t *testing.T) {
+		require.Contains(t, pages, "/audit")
+		require.Contains(t, texts["/audit"], "add peer")
+		require.Contains(t, row("/audit", "delete "+deleted), hostile)
 	})
 	t.Run("jobs", func(t *testing.T) {
 		require.Contains(t, texts["/jobs"], "push retryable "+dead+" 1 of 5")

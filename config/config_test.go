@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/net/http/httpproxy"
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/net/http/httpproxy"
 
 	"olympus/internal/signature"
 )

@@ -105,12 +105,12 @@ func start(t testing.TB, name string, o options) *deployment {
 			Name: name, Role: role, PullInterval: o.interval, PushAttempts: max(1, o.attempts), PushBackoff: o.backoff,
 			PageSize: 1000, MaxZip: 500 << 20, FetchLazy: o.lazy, ListTTL: o.listTTL,
 		},
-		DB: db, Store: store, Upstream: up, Peers: peer.NewClient(signer, o.peer), Queue: queue, Log: log,
+		DB: db, Store: store, Upstream: up, Peers: peer.NewClient(signer, o.peer), Signer: signer, Queue: queue, Log: log,
 		Follower: models.NewFollower(), Process: process,
 	})
 	require.NoError(t, err)
 	require.NoError(t, d.Announce(ctx))
-	app, err := actions.New(d, signer, actions.Options{URL: o.url, Env: "test", AdminToken: o.admin, Redirect: o.redirect, Version: "test"})
+	app, err := actions.New(d, actions.Options{URL: o.url, Env: "test", AdminToken: o.admin, Redirect: o.redirect, Version: "test"})
 	require.NoError(t, err)
 	handler := http.Handler(app)
 	if o.wrap != nil {

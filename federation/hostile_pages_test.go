@@ -28,7 +28,7 @@ func TestHostilePages(t *testing.T) {
 		}
 		return string(b)
 	}
-	tail := func(head, next int64) string { return string(protocol.AppendTail(nil, head, next)) }
+	tail := func(head, next int64) string { return string(protocol.AppendTail(nil, head, next, "")) }
 	good := page(1, 2, 3) + tail(3, 3)
 	for name, lie := range map[string]http.HandlerFunc{
 		"no last line":            body([]byte(page(1, 2, 3))),

@@ -61,7 +61,7 @@ func (s *site) open(ctx context.Context) (*worker.Deployment, func() error, erro
 	require.NoError(s.t, err)
 	d, err := worker.New(&worker.Deployment{
 		Options: worker.Options{Name: c.Name, Role: "task", PageSize: c.PageSize, MaxZip: c.MaxZip, ListTTL: c.ListTTL, PushAttempts: 1},
-		DB:      db, Store: store, Upstream: up, Peers: peer.NewClient(signer, peer.Options{}), Queue: queue, Log: log,
+		DB:      db, Store: store, Upstream: up, Peers: peer.NewClient(signer, peer.Options{}), Signer: signer, Queue: queue, Log: log,
 		Follower: models.NewFollower(), Process: process,
 	})
 	require.NoError(s.t, err)

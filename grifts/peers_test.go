@@ -62,7 +62,7 @@ func (o *other) eventlog(w http.ResponseWriter, r *http.Request) {
 		page = protocol.AppendLine(page, &o.events[i])
 	}
 	if !o.broken {
-		page = protocol.AppendTail(page, int64(len(o.events)), int64(next))
+		page = protocol.AppendTail(page, int64(len(o.events)), int64(next), "")
 	}
 	_, _ = w.Write(page)
 }

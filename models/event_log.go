@@ -23,9 +23,10 @@ func Head(tx *pop.Connection) (int64, error) {
 
 // locked is the end of the log while a transaction keeps it still.
 type locked struct {
-	Head int64     `db:"head"`
-	Now  time.Time `db:"now"`  // the time of the transaction, by the clock of the database
-	Next time.Time `db:"next"` // the earliest time at which the next event may be logged: now, but after the last one
+	Head     int64     `db:"head"`
+	TreeSize int64     `db:"tree_size"`
+	Now      time.Time `db:"now"`  // the time of the transaction, by the clock of the database
+	Next     time.Time `db:"next"` // the earliest time at which the next event may be logged: now, but after the last one
 }
 
 // lockHead keeps the end of the log still until the transaction ends: no other transaction can append meanwhile. Postgres ends it when it
@@ -33,7 +34,7 @@ type locked struct {
 func lockHead(tx *pop.Connection) (locked, error) {
 	var l locked
 	err := one(tx, &l, "lock the event log", `
-		SELECT head, now() AS now, greatest(clock_timestamp(), logged_at + interval '1 microsecond') AS next
+		SELECT head, tree_size, now() AS now, greatest(clock_timestamp(), logged_at + interval '1 microsecond') AS next
 		FROM event_log, set_config('idle_in_transaction_session_timeout', '15s', true) FOR UPDATE OF event_log`)
 	return l, err
 }
@@ -50,6 +51,16 @@ func Events(tx *pop.Connection, after int64, limit int, maxBytes int64) ([]proto
 		) page
 		WHERE bytes <= ? OR position = ?
 		ORDER BY position`, after, limit, maxBytes, after+1)
+	return events, err
+}
+
+// LeafEvents returns the events after a position, in order, at most limit, as their leaves in the tree need them: without .mod, of which
+// the hash says enough.
+func LeafEvents(tx *pop.Connection, after int64, limit int) ([]protocol.Logged, error) {
+	var events []protocol.Logged
+	err := all(tx, &events, fmt.Sprintf("read the leaves after %d", after), `
+		SELECT position, kind, module, version, origin, time, zip_hash, zip_sha256, zip_size, mod_hash, info, '' AS mod, reason
+		FROM events WHERE position > ? ORDER BY position LIMIT ?`, after, limit)
 	return events, err
 }
 

@@ -49,6 +49,9 @@ func Merge(tx *pop.Connection, events []protocol.Event) (*Merged, error) {
 	if err := appendEvents(tx, merged.Appended, end.Next); err != nil {
 		return nil, err
 	}
+	if err := growTree(tx, end, merged.Appended); err != nil {
+		return nil, err
+	}
 	return merged, updateVersions(tx, merged.Appended, logged.versions)
 }
 

@@ -12,6 +12,8 @@ const (
 	PeerActive  = "active"
 	PeerPaused  = "paused"
 	PeerRemoved = "removed"
+	// PeerQuarantined: it has signed two histories of its log. Nothing is pulled from it until an operator accepts the new one.
+	PeerQuarantined = "quarantined"
 )
 
 // Peer is another deployment that this one pushes to and pulls from.
@@ -23,6 +25,15 @@ type Peer struct {
 	PullPosition int64  `db:"pull_position"` // the pull pointer
 	Head         int64  `db:"head"`          // of its log, as last seen
 
+	Epoch        int64  `db:"epoch"`         // of its log, as last verified; 0: nothing has been
+	VerifiedSize int64  `db:"verified_size"` // events of that epoch that Checkpoint vouches for
+	Edge         []byte `db:"edge"`          // right edge of the tree over them
+	Checkpoint   string `db:"checkpoint"`    // the signed note of that tree
+
+	// Of a quarantined peer: two notes, both signed by it, that cannot both be true.
+	EvidenceBefore string `db:"evidence_before"`
+	EvidenceAfter  string `db:"evidence_after"`
+
 	LastPullAt         *time.Time `db:"last_pull_at"`
 	LastPushSentAt     *time.Time `db:"last_push_sent_at"`
 	LastPushReceivedAt *time.Time `db:"last_push_received_at"`
@@ -33,7 +44,8 @@ type Peer struct {
 // Lag is the number of events of the peer's log that are known to exist and have not been taken.
 func (p *Peer) Lag() int64 { return max(0, p.Head-p.PullPosition) }
 
-const peerColumns = `name, url, key, state, pull_position, head, last_pull_at, last_push_sent_at, last_push_received_at, last_error, last_error_at`
+const peerColumns = `name, url, key, state, pull_position, head, epoch, verified_size, edge, checkpoint,
+	evidence_before, evidence_after, last_pull_at, last_push_sent_at, last_push_received_at, last_error, last_error_at`
 
 // Peers returns the peers that are not removed, by name.
 func Peers(tx *pop.Connection) ([]Peer, error) {
@@ -70,15 +82,21 @@ func FindPeerByKeyID(tx *pop.Connection, keyID string) (*Peer, error) {
 	return &p, nil
 }
 
-// SavePeer adds a peer, or changes the URL and key of one, and makes it active. The pull pointer of a peer that is known under
-// the same key stays; under another key it is another log, to be taken from the start.
+// SavePeer adds a peer, or changes the URL and key of one, and makes a removed one active. The pull pointer of a peer that is known under
+// the same key stays; under another key it is another log, to be taken from the start and verified from nothing.
 func SavePeer(tx *pop.Connection, name, url, key string) error {
 	_, err := exec(tx, "save peer "+name, `
 		INSERT INTO peers AS p (name, url, key) VALUES (?, ?, ?)
 		ON CONFLICT (name) DO UPDATE SET url = excluded.url, key = excluded.key,
-			state = CASE WHEN p.state = 'removed' THEN 'active' ELSE p.state END,
+			state = CASE WHEN p.state = 'removed' OR p.state = 'quarantined' AND p.key <> excluded.key THEN 'active' ELSE p.state END,
 			pull_position = CASE WHEN p.key = excluded.key THEN p.pull_position ELSE 0 END,
 			head = CASE WHEN p.key = excluded.key THEN p.head ELSE 0 END,
+			epoch = CASE WHEN p.key = excluded.key THEN p.epoch ELSE 0 END,
+			verified_size = CASE WHEN p.key = excluded.key THEN p.verified_size ELSE 0 END,
+			edge = CASE WHEN p.key = excluded.key THEN p.edge ELSE '' END,
+			checkpoint = CASE WHEN p.key = excluded.key THEN p.checkpoint ELSE '' END,
+			evidence_before = CASE WHEN p.key = excluded.key THEN p.evidence_before ELSE '' END,
+			evidence_after = CASE WHEN p.key = excluded.key THEN p.evidence_after ELSE '' END,
 			pull_due_at = now(), last_error = '', last_error_at = NULL`, name, url, key)
 	return err
 }

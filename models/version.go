@@ -97,13 +97,74 @@ func ModuleVersions(tx *pop.Connection, module string) ([]ModuleVersion, error) 
 	return rows, err
 }
 
-// LatestVersions returns a page of versions for people to read, without .info and .mod: in order of module and version, after
-// the given ones, those of modules that begin with prefix.
-func LatestVersions(tx *pop.Connection, prefix, afterModule, afterVersion string, limit int) ([]Version, error) {
+// States in which versions are counted and listed. A version can be in several of them: what failed is remote, too.
+const (
+	VersionHeld       = "held"
+	VersionRemote     = "remote"
+	VersionFailed     = "failed" // remote, and the last fetch did not succeed
+	VersionDeprecated = "deprecated"
+	VersionDeleted    = "deleted"
+	VersionConflict   = "conflict"
+)
+
+// The same conditions count and list, so that a list is as long as its count says.
+const (
+	isHeld       = `held AND NOT deleted`
+	isRemote     = `NOT held AND NOT deleted AND add_position IS NOT NULL`
+	isFailed     = `NOT held AND NOT deleted AND fetch_error <> ''`
+	isDeprecated = `deprecated AND NOT deleted`
+	isDeleted    = `deleted`
+	isConflict   = `conflict`
+)
+
+// versionsIn is the condition of a state, that of any for "".
+func versionsIn(state string) (string, error) {
+	switch state {
+	case "":
+		return `true`, nil
+	case VersionHeld:
+		return isHeld, nil
+	case VersionRemote:
+		return isRemote, nil
+	case VersionFailed:
+		return isFailed, nil
+	case VersionDeprecated:
+		return isDeprecated, nil
+	case VersionDeleted:
+		return isDeleted, nil
+	case VersionConflict:
+		return isConflict, nil
+	}
+	return "", fmt.Errorf("list versions: there is no state %q", state)
+}
+
+// VersionPage says which versions to list: at most Limit of those after Module and Version, or of those before them.
+type VersionPage struct {
+	State           string // "" for any
+	Prefix          string // of the module paths
+	Module, Version string
+	Before          bool
+	Limit           int
+}
+
+// LatestVersions returns a page of versions for people to read, without .info and .mod, in order of module and version. Those in a state
+// that few are in are looked for in all versions, but never is more than a page of them sorted or joined with its events.
+func LatestVersions(tx *pop.Connection, page VersionPage) ([]Version, error) {
+	state, err := versionsIn(page.State)
+	if err != nil {
+		return nil, err
+	}
+	from, nearest := `(module, version) > (?, ?)`, `module, version`
+	args := []any{page.Prefix, page.Module, page.Version, page.Limit}
+	if page.Before {
+		// Nothing that begins with the prefix comes before it: there the way back ends.
+		from, nearest = `(module, version) < (?, ?) AND module >= ?`, `module DESC, version DESC`
+		args = []any{page.Prefix, page.Module, page.Version, page.Prefix, page.Limit}
+	}
 	var rows []Version
-	err := all(tx, &rows, "list versions", `SELECT `+versionColumns+fromVersions+`
-		WHERE starts_with(v.module, ?) AND (v.module, v.version) > (?, ?) ORDER BY v.module, v.version LIMIT ?`,
-		prefix, afterModule, afterVersion, limit)
+	err = all(tx, &rows, "list versions", `SELECT `+versionColumns+` FROM (
+			SELECT * FROM versions WHERE starts_with(module, ?) AND `+from+` AND `+state+` ORDER BY `+nearest+` LIMIT ?
+		) v LEFT JOIN events e ON e.position = v.add_position ORDER BY v.module, v.version`, args...)
 	return rows, err
 }
 
@@ -121,12 +182,12 @@ type VersionCounts struct {
 func CountVersions(tx *pop.Connection) (*VersionCounts, error) {
 	var c VersionCounts
 	err := one(tx, &c, "count versions", `
-		SELECT count(*) FILTER (WHERE held AND NOT deleted) AS held,
-			count(*) FILTER (WHERE NOT held AND NOT deleted AND add_position IS NOT NULL) AS remote,
-			count(*) FILTER (WHERE NOT held AND NOT deleted AND fetch_error <> '') AS failed,
-			count(*) FILTER (WHERE deprecated AND NOT deleted) AS deprecated,
-			count(*) FILTER (WHERE deleted) AS deleted,
-			count(*) FILTER (WHERE conflict) AS conflicts
+		SELECT count(*) FILTER (WHERE `+isHeld+`) AS held,
+			count(*) FILTER (WHERE `+isRemote+`) AS remote,
+			count(*) FILTER (WHERE `+isFailed+`) AS failed,
+			count(*) FILTER (WHERE `+isDeprecated+`) AS deprecated,
+			count(*) FILTER (WHERE `+isDeleted+`) AS deleted,
+			count(*) FILTER (WHERE `+isConflict+`) AS conflicts
 		FROM versions`)
 	return &c, err
 }

@@ -21,6 +21,7 @@ import (
 
 	"olympus/internal/blob"
 	"olympus/internal/peer"
+	"olympus/internal/signature"
 	"olympus/internal/upstream"
 	"olympus/models"
 )
@@ -45,6 +46,7 @@ type Deployment struct {
 	Store    *blob.Store
 	Upstream *upstream.Upstream
 	Peers    *peer.Client
+	Signer   *signature.Signer
 	Queue    *Queue
 	Log      *slog.Logger
 	Follower *models.Follower
@@ -56,7 +58,10 @@ type Deployment struct {
 	fills   *fills
 	fetches *fetches
 	pushes  *pushes
-	lists   *lists
+
+	checkpoints *checkpoints
+	witnesses   *witnesses
+	lists       *lists
 }
 
 // New completes a deployment: it gives the process its identity and registers every kind of job with the queue.
@@ -65,6 +70,8 @@ func New(d *Deployment) (*Deployment, error) {
 	d.fills = newFills()
 	d.fetches = newFetches()
 	d.pushes = newPushes()
+	d.checkpoints = newCheckpoints()
+	d.witnesses = newWitnesses()
 	d.lists = newLists()
 	for _, kind := range []struct {
 		name     string

@@ -86,7 +86,11 @@ func (d *Deployment) fetchAdd(ctx context.Context, add *protocol.Logged, peers [
 
 func (d *Deployment) fetchFrom(ctx context.Context, add *protocol.Logged, p *models.Peer) error {
 	err := d.download(ctx, add, func(f *os.File) error {
-		return d.Peers.Zip(ctx, target(p), add.Module, add.Version, add.ZipSHA256, min(add.ZipSize, d.MaxZip), f)
+		err := d.Peers.Zip(ctx, target(p), add.Module, add.Version, add.ZipSHA256, min(add.ZipSize, d.MaxZip), f)
+		if err != nil {
+			return &PeerError{err}
+		}
+		return nil
 	})
 	switch {
 	case errors.Is(err, peer.ErrNotFound), errors.Is(err, peer.ErrOtherBytes):
@@ -96,6 +100,12 @@ func (d *Deployment) fetchFrom(ctx context.Context, add *protocol.Logged, p *mod
 	}
 	return nil
 }
+
+// PeerError is in the chain of errors that are a peer's, or the network's on the way to it.
+type PeerError struct{ Err error }
+
+func (e *PeerError) Error() string { return e.Err.Error() }
+func (e *PeerError) Unwrap() error { return e.Err }
 
 // originFirst returns the peers in any order, but the one where an event originated at first.
 func originFirst(peers []models.Peer, origin string) []*models.Peer {

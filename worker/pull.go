@@ -10,6 +10,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
+	"olympus/internal/peer"
 	"olympus/internal/protocol"
 	"olympus/models"
 )
@@ -79,8 +80,8 @@ func (d *Deployment) Pull(ctx context.Context, name string, wait time.Duration) 
 	until := time.Now().Add(wait)
 	for {
 		err := d.pullFromPointer(ctx, name, until, &result)
-		if errors.Is(err, errPointerMoved) {
-			continue // another pull of this peer took a page first: go on from where it is now
+		if errors.Is(err, errPointerMoved) || errors.Is(err, errNewEpoch) {
+			continue // another pull of this peer took a page first, or its log begins anew: go on from where the pointer is now
 		}
 		if err != nil {
 			err = fmt.Errorf("pull from %s: %w", name, err)
@@ -101,17 +102,35 @@ func (d *Deployment) pullFromPointer(ctx context.Context, name string, until tim
 	if p.State != models.PeerActive {
 		return fmt.Errorf("the peer is %s", p.State)
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	if err := d.heedWitness(ctx, p); err != nil && ctx.Err() == nil {
+		d.Log.Info("a peer could not be asked what it remembers of our log", "peer", p.Name, "error", err)
+	}
+	log, err := newPeerLog(p)
+	if err != nil {
+		return err
+	}
+	bounded, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for page := range d.pages(ctx, p, until) {
-		if page.err != nil {
-			return page.err
+	for page := range d.pages(bounded, p, until) {
+		err := page.err
+		if err == nil {
+			err = d.takePage(bounded, log, page, result)
+		} else if shortened, ok := errors.AsType[*peer.ShortenedError](err); ok {
+			err = log.shortened(bounded, d.Peers, shortened)
 		}
-		if err := d.takePage(ctx, p, page, result); err != nil {
+		if fork, ok := errors.AsType[*forkError](err); ok {
+			d.quarantine(ctx, p, fork)
+		}
+		if errors.Is(err, errNewEpoch) {
+			if failed := d.startAgain(ctx, p); failed != nil {
+				return failed
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}
-	return ctx.Err()
+	return bounded.Err()
 }
 
 // page is one page of a peer's log, or why there is none.
@@ -180,14 +199,19 @@ func (d *Deployment) eventLog(ctx context.Context, p *models.Peer, after int64, 
 
 var errPointerMoved = errors.New("the pull pointer was moved by another pull")
 
-// takePage records a page and moves the pull pointer over it, in one transaction.
-func (d *Deployment) takePage(ctx context.Context, p *models.Peer, got page, result *Pulled) error {
+// takePage records a page and moves the pull pointer over it, in one transaction, once it has proved to be a piece of the signed log.
+func (d *Deployment) takePage(ctx context.Context, log *peerLog, got page, result *Pulled) error {
+	proved, err := log.prove(ctx, d.Peers, got)
+	if err != nil {
+		return err
+	}
+	p := log.peer
 	events := make([]protocol.Event, len(got.Events))
 	for i := range got.Events {
 		events[i] = got.Events[i].Event
 	}
 	appended, head := 0, int64(0)
-	err := d.transaction(ctx, func(tx *pop.Connection) error {
+	err = d.transaction(ctx, func(tx *pop.Connection) error {
 		if len(events) > 0 {
 			merged, err := d.merge(tx, events, true)
 			if err != nil {
@@ -199,11 +223,16 @@ func (d *Deployment) takePage(ctx context.Context, p *models.Peer, got page, res
 		if err == nil && !moved {
 			err = errPointerMoved
 		}
-		return err
+		if err != nil || !proved.isNews(log.verified) {
+			return err
+		}
+		return models.SaveVerified(tx, p.Name, proved.checkpoint.Epoch, proved.edge, proved.note)
 	})
 	if err != nil {
 		return err
 	}
+	log.moveOn(proved)
+	p.PullPosition = got.Next
 	d.Follower.Heard(head)
 	result.Pulled += len(events)
 	result.Appended += appended

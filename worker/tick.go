@@ -57,6 +57,7 @@ func (d *Deployment) Tick(ctx context.Context) {
 		return models.Beat(d.db(ctx), d.Process, d.Role, hostOf(d.Process))
 	})
 	every(heartbeat, "let go of fills", d.letGoOfFills)
+	every(housekeeping, "sign the head of the log", d.KeepSigned)
 	if d.Role == "web" {
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"olympus/internal/blob"
 	"olympus/internal/modzip"
 	"olympus/internal/protocol"
+	"olympus/internal/transparency"
 	"olympus/models"
 )
 
@@ -53,8 +54,8 @@ type Verified struct {
 	Problems int64 `json:"-"`       // reported
 }
 
-// Verify looks for everything that can be wrong here: gaps in the log and events that are not valid, versions that do not follow from
-// the log, and zips that are missing, left over, or not the bytes that the log names. It calls report for each problem, never
+// Verify looks for everything that can be wrong here: gaps in the log, events that are not valid or not those of the tree, a tree that
+// does not extend what was signed, versions that do not follow from the log, and zips that are missing, left over, or not the bytes that the log names. It calls report for each problem, never
 // concurrently. It repairs one kind of them: a zip that is missing or damaged is recorded as lost, so that it is not served any more and
 // is fetched again. It may run beside serving processes.
 func (d *Deployment) Verify(ctx context.Context, report func(Problem)) (*Verified, error) {
@@ -63,7 +64,7 @@ func (d *Deployment) Verify(ctx context.Context, report func(Problem)) (*Verifie
 		return nil, err
 	}
 	v := &verification{Deployment: d, report: report}
-	for _, step := range []func(context.Context) error{v.order, v.events, v.state, v.zips} {
+	for _, step := range []func(context.Context) error{v.order, v.events, v.tree, v.state, v.zips} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -127,8 +128,9 @@ func missing(first, last int64) string {
 	return fmt.Sprintf("no event up to position %d: a gap", last)
 }
 
-// events checks every event by the rules of the wire, hash of the go.mod included.
+// events checks every event by the rules of the wire, hash of the go.mod included, and that it is the one that the tree holds.
 func (v *verification) events(ctx context.Context) error {
+	held := &leaves{read: models.Tiles(v.db(ctx)), index: -1}
 	for after := int64(0); ; {
 		page, err := models.Events(v.db(ctx), after, verifyPage, protocol.MaxPageBytes)
 		if err != nil || len(page) == 0 {
@@ -139,6 +141,13 @@ func (v *verification) events(ctx context.Context) error {
 			v.result.Events++
 			if err := e.Validate(); err != nil {
 				v.problem(Problem{Position: e.Position, Module: e.Module, Version: e.Version, What: err.Error()})
+			}
+			ok, err := held.holds(e.Position, transparency.Leaf(&e.Event))
+			if err != nil {
+				return err
+			}
+			if !ok {
+				v.problem(Problem{Position: e.Position, Module: e.Module, Version: e.Version, What: "it is not the event that the tree holds"})
 			}
 			after = e.Position
 		}

@@ -148,6 +148,7 @@ func (l *ledger) tamper(statements ...string) {
 	l.t.Helper()
 	l.exec("ALTER TABLE events DISABLE TRIGGER USER")
 	l.exec("ALTER TABLE event_log DISABLE TRIGGER USER")
+	l.exec("ALTER TABLE tiles DISABLE TRIGGER USER")
 	for _, s := range statements {
 		l.exec(s)
 	}
@@ -180,7 +181,7 @@ func TestVerify(t *testing.T) {
 		{"nothing is wrong", func(*ledger) {}, nil},
 		{"an empty deployment", func(l *ledger) {
 			l.exec("TRUNCATE versions")
-			l.tamper("DELETE FROM events", "UPDATE event_log SET head = 0")
+			l.tamper("DELETE FROM events", "DELETE FROM tiles", "UPDATE event_log SET head = 0, tree_size = 0")
 			require.NoError(t, os.RemoveAll(filepath.Join(l.dir, "zips")))
 			require.NoError(t, os.Mkdir(filepath.Join(l.dir, "zips"), 0o700))
 		}, nil},
@@ -257,8 +258,20 @@ func TestVerify(t *testing.T) {
 			l.tamper("DELETE FROM events WHERE position >= 8")
 			l.exec("DELETE FROM versions WHERE module = 'example.com/disputed'")
 		}, []string{"position 7: no event up to position 9: a gap"}},
-		{"head too low", func(l *ledger) { l.tamper("UPDATE event_log SET head = 8") },
-			[]string{"event log: its head is 8, and its last event is at position 9"}},
+		{"head too low", func(l *ledger) { l.tamper("UPDATE event_log SET head = 8, tree_size = 8") },
+			[]string{
+				"event log: its head is 8, and its last event is at position 9",
+				"event log: tile 0 of level 0 of the tree has 9 hashes, want 8",
+			}},
+		{"tree behind", func(l *ledger) { l.tamper("UPDATE event_log SET tree_size = 0", "DELETE FROM tiles") },
+			[]string{"position 1 (…", "position 2 (…", "position 3 (…", "position 4 (…", "position 5 (…", "position 6 (…", "position 7 (…",
+				"position 8 (…", "position 9 (…", "event log: the tree holds 0 of 9 events"}},
+		{"hash in the tree altered", func(l *ledger) {
+			l.tamper("UPDATE tiles SET hashes = overlay(hashes PLACING 'x' FROM 33 FOR 1)")
+		}, []string{"position 2 (example.com/remote@v1.0.0): it is not the event that the tree holds"}},
+		{"one tile too many", func(l *ledger) {
+			l.tamper("INSERT INTO tiles (level, index, hashes) SELECT 1, 0, hashes FROM tiles")
+		}, []string{"event log: there are 2 tiles, the tree has 1"}},
 		{"logged out of time", func(l *ledger) { l.tamper("UPDATE events SET logged_at = 'epoch' WHERE position = 4") },
 			[]string{"position 4: it was not logged after the event before it"}},
 		{"logged twice", func(l *ledger) {
@@ -266,15 +279,22 @@ func TestVerify(t *testing.T) {
 			l.tamper("UPDATE events SET module = 'example.com/barred' WHERE position = 6")
 		}, []string{
 			"example.com/barred@v1.0.0: the same delete is logged at positions 6, 7",
+			"position 6 (example.com/barred@v1.0.0): it is not the event that the tree holds",
 			"example.com/deleted@v1.0.0: deleted is true, by the log false",
 		}},
 		{"go.mod altered", func(l *ledger) { l.tamper("UPDATE events SET mod = mod || '// x' WHERE position = 2") },
 			[]string{"position 2 (example.com/remote@v1.0.0): malformed mod_hash"}},
 		{"info altered", func(l *ledger) { l.tamper(`UPDATE events SET info = '{"Version":"v1.0.1"}' WHERE position = 2`) },
-			[]string{"position 2 (example.com/remote@v1.0.0): malformed info"}},
+			[]string{
+				"position 2 (example.com/remote@v1.0.0): malformed info",
+				"position 2 (example.com/remote@v1.0.0): it is not the event that the tree holds",
+			}},
 		{"hash of a held zip altered", func(l *ledger) {
 			l.tamper("UPDATE events SET zip_hash = (SELECT zip_hash FROM events WHERE position = 2) WHERE position = 1")
-		}, []string{"example.com/held@v1.0.0: its zip … is damaged: h1 of the zip is …"}},
+		}, []string{
+			"position 1 (example.com/held@v1.0.0): it is not the event that the tree holds",
+			"example.com/held@v1.0.0: its zip … is damaged: h1 of the zip is …",
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

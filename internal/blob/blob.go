@@ -46,7 +46,10 @@ type backend interface {
 	open(ctx context.Context, key string) (*Blob, error)
 	stat(ctx context.Context, key string) (size int64, err error)
 	remove(ctx context.Context, key string) error
-	list(ctx context.Context, each func(key string, size int64) error) error
+	list(ctx context.Context, each func(key string, size int64) error) error // blobs only
+	// create stores a small object under a key, or returns ErrExists and leaves what is there.
+	create(ctx context.Context, key string, content []byte) error
+	keys(ctx context.Context, prefix string) ([]string, error)
 	check(ctx context.Context) error
 	close() error
 }

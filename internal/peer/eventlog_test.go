@@ -21,7 +21,7 @@ func page(after int64, events ...protocol.Event) string {
 		after++
 		text = protocol.AppendLine(text, &protocol.Logged{Position: after, Event: e})
 	}
-	return string(protocol.AppendTail(text, after+7, after))
+	return string(protocol.AppendTail(text, after+7, after, ""))
 }
 
 func gzipped(t *testing.T, text string) string {

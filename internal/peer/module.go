@@ -103,7 +103,7 @@ func parseLogged(raw jsontext.Value) (protocol.Logged, error) {
 	if err := raw.Compact(); err != nil { // a line has no line breaks
 		return protocol.Logged{}, fmt.Errorf("parse the event: %w", err)
 	}
-	page := protocol.AppendTail(append(raw, '\n'), line.Position, line.Position)
+	page := protocol.AppendTail(append(raw, '\n'), line.Position, line.Position, "")
 	parsed, err := protocol.ReadPage(bytes.NewReader(page), line.Position-1, 1)
 	if err != nil {
 		return protocol.Logged{}, err

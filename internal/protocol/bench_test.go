@@ -34,7 +34,7 @@ func BenchmarkReadPage(b *testing.B) {
 	for _, e := range typicalEvents(n) {
 		page = protocol.AppendLine(page, &e)
 	}
-	page = protocol.AppendTail(page, n, n)
+	page = protocol.AppendTail(page, n, n, "")
 	b.SetBytes(int64(len(page)))
 	b.ReportAllocs()
 	for b.Loop() {

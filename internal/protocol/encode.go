@@ -34,12 +34,17 @@ func AppendLine(dst []byte, l *Logged) []byte {
 }
 
 // AppendTail appends the last line of a page, newline included: the last
-// position in the log, and the last in the page.
-func AppendTail(dst []byte, head, next int64) []byte {
+// position in the log, the last in the page, and the signed checkpoint of the
+// log up to there, unless it is empty.
+func AppendTail(dst []byte, head, next int64, checkpoint string) []byte {
 	dst = append(dst, `{"head":`...)
 	dst = appendInt(dst, head)
 	dst = append(dst, `,"next":`...)
 	dst = appendInt(dst, next)
+	if checkpoint != "" {
+		dst = append(dst, `,"checkpoint":`...)
+		dst = appendString(dst, checkpoint)
+	}
 	return append(dst, "}\n"...)
 }
 

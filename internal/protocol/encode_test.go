@@ -32,12 +32,13 @@ func TestEncodingIsFixed(t *testing.T) {
 		string(protocol.AppendPush(nil, []protocol.Event{add, del})))
 	require.Equal(t, `{"position":7,`+addText[1:]+"\n",
 		string(protocol.AppendLine(nil, &protocol.Logged{Position: 7, Event: add})))
-	require.Equal(t, `{"head":12,"next":7}`+"\n", string(protocol.AppendTail(nil, 12, 7)))
+	require.Equal(t, `{"head":12,"next":7}`+"\n", string(protocol.AppendTail(nil, 12, 7, "")))
+	require.Equal(t, `{"head":12,"next":7,"checkpoint":"om.example.com\n7\n…\n"}`+"\n", string(protocol.AppendTail(nil, 12, 7, "om.example.com\n7\n…\n")))
 
 	del.Reason = ""
 	require.Equal(t, strings.Replace(deleteText, `,"reason":"published by mistake"`, "", 1),
 		string(protocol.AppendEvent(nil, &del)), "an empty reason is left out")
-	require.Equal(t, "before"+`{"head":0,"next":0}`+"\n", string(protocol.AppendTail([]byte("before"), 0, 0)))
+	require.Equal(t, "before"+`{"head":0,"next":0}`+"\n", string(protocol.AppendTail([]byte("before"), 0, 0, "")))
 }
 
 func TestEncodingOfTimes(t *testing.T) {

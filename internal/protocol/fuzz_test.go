@@ -53,7 +53,7 @@ func requireRoundTrip(t testing.TB, e protocol.Event) {
 		require.Equal(t, []protocol.Event{want}, events)
 	}
 	logged := protocol.Logged{Position: 1, Event: e}
-	text := protocol.AppendTail(protocol.AppendLine(nil, &logged), 1, 1)
+	text := protocol.AppendTail(protocol.AppendLine(nil, &logged), 1, 1, "")
 	page, err := protocol.ReadPage(bytes.NewReader(text), 0, 1)
 	require.NoError(t, err)
 	require.Equal(t, []protocol.Logged{{Position: 1, Event: want}}, page.Events)
@@ -132,7 +132,7 @@ func FuzzReadPage(f *testing.F) {
 			require.NoError(t, l.Validate())
 			again = protocol.AppendLine(again, l)
 		}
-		again = protocol.AppendTail(again, page.Head, page.Next)
+		again = protocol.AppendTail(again, page.Head, page.Next, page.Checkpoint)
 		require.LessOrEqual(t, len(again), len(text)+1)
 		reread, err := protocol.ReadPage(bytes.NewReader(again), after, limit)
 		require.NoError(t, err)

@@ -15,12 +15,19 @@ type Page struct {
 	Events []Logged // positions without a gap; none if there is nothing new
 	Head   int64    // last position in that log when the page was written
 	Next   int64    // last position in this page, or the one it was asked for after
+
+	// Checkpoint is the signed note about the log up to Next, empty if the page
+	// has none. Nothing about it has been checked but its length.
+	Checkpoint string
 }
 
 // readBufferBytes makes reads of a page large. Lines may be longer.
 const readBufferBytes = 64 << 10
 
-var tailNames = []string{"head", "next"}
+var tailNames = []string{"head", "next", "checkpoint"}
+
+// tailCheckpoint is the place of the checkpoint in tailNames.
+const tailCheckpoint = 2
 
 // ReadPage reads a page of at most limit events after a position, and checks
 // all of it; r delivers it decompressed. A page with any fault is returned as an
@@ -85,6 +92,17 @@ func (p *parser) tail(page *Page, line []byte) error {
 		}
 		if i == endOfObject {
 			break
+		}
+		if i == tailCheckpoint {
+			checkpoint, err := p.bytes(tailNames[i])
+			if err != nil {
+				return err
+			}
+			if len(checkpoint) > MaxCheckpointBytes {
+				return malformed("checkpoint", string(checkpoint), "longer than 16 KiB")
+			}
+			page.Checkpoint = string(checkpoint)
+			continue
 		}
 		if found[i], err = p.integer(tailNames[i]); err != nil {
 			return err

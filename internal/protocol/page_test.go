@@ -30,7 +30,7 @@ func TestReadPage(t *testing.T) {
 		"carriage returns":    strings.ReplaceAll(line("6", addText)+line("7", deleteText)+tail+"\n", "}\n", "}\r\n"),
 		"position elsewhere":  member(`"position":6`) + "\n" + line("7", deleteText) + tail,
 		"unknown in events":   line("6", member(`"head":null,"leaf":"x"`)) + line("7", deleteText) + tail,
-		"unknown in the last": line("6", addText) + line("7", deleteText) + `{"checkpoint":"a\nb","next":7,"head":9,"kind":null}` + "\n",
+		"unknown in the last": line("6", addText) + line("7", deleteText) + `{"next":7,"head":9,"kind":null}` + "\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -42,6 +42,11 @@ func TestReadPage(t *testing.T) {
 			require.Equal(t, want, page)
 		})
 	}
+	signed := *want
+	signed.Checkpoint = "om.example.com\n7\n"
+	page, err := protocol.ReadPage(strings.NewReader(line("6", addText)+line("7", deleteText)+`{"checkpoint":"om.example.com\n7\n","next":7,"head":9}`), 5, 2)
+	require.NoError(t, err)
+	require.Equal(t, &signed, page)
 }
 
 func TestReadPageWithoutEvents(t *testing.T) {
@@ -210,7 +215,7 @@ func TestLongestEventFitsALine(t *testing.T) {
 
 	page := protocol.AppendLine(nil, &protocol.Logged{Position: 1 << 62, Event: e})
 	require.LessOrEqual(t, len(page), protocol.MaxLineBytes)
-	page = protocol.AppendTail(page, 1<<62, 1<<62)
+	page = protocol.AppendTail(page, 1<<62, 1<<62, "")
 	read, err := protocol.ReadPage(strings.NewReader(string(page)), 1<<62-1, 1)
 	require.NoError(t, err)
 	require.True(t, e == read.Events[0].Event)
@@ -223,7 +228,7 @@ func TestReadPageOfManyEvents(t *testing.T) {
 	for i := range events {
 		text = protocol.AppendLine(text, &events[i])
 	}
-	text = protocol.AppendTail(text, 1<<40, int64(len(events)))
+	text = protocol.AppendTail(text, 1<<40, int64(len(events)), "")
 	page, err := protocol.ReadPage(strings.NewReader(string(text)), 0, protocol.MaxPageEvents)
 	require.NoError(t, err)
 	require.Equal(t, events, page.Events)

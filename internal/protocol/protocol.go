@@ -56,10 +56,11 @@
 //
 // and then one last line, whose newline may be missing:
 //
-//	{"head":H,"next":P}
+//	{"head":H,"next":P,"checkpoint":"…"}
 //
 // H is the last position in the log and P the last one in this page, or N if
-// the page has no events. The last line may have further names. No line is longer
+// the page has no events. The checkpoint, at most 16 KiB, is the signed note about
+// the log up to P (see package transparency). The last line may have further names. No line is longer
 // than 16 MiB. The writer ends a page at the number of events asked for, or
 // before the event that would take it past 8 MiB, its first event not counted. A
 // page that breaks any of these rules, or that ends without its last line, is
@@ -85,6 +86,8 @@ const (
 	MaxReasonBytes  = 1024     // bytes of a reason
 	MaxModBytes     = 2 << 20  // bytes of a go.mod
 	MaxInfoBytes    = 64 << 10 // bytes of an .info
+
+	MaxCheckpointBytes = 16 << 10 // bytes of the checkpoint of a page
 )
 
 // maxInteger bounds every integer on the wire, so that adding to a position

@@ -13,13 +13,14 @@ import (
 	"golang.org/x/mod/sumdb/note"
 )
 
-// Signer signs this deployment's requests. It is safe for concurrent use. It keeps its key behind the library's
+// Signer signs this deployment's requests and notes. It is safe for concurrent use. It keeps its key behind the library's
 // unexported types, so that printing a Signer does not print the key.
 type Signer struct {
 	name, keyID, vkey string
 
 	bare     httpsig.Signer // for requests without a body
 	withBody httpsig.Signer
+	note     note.Signer
 }
 
 // NewSigner takes a note signer key, PRIVATE+KEY+name+hash+key. Its errors never contain the key.
@@ -43,7 +44,7 @@ func NewSigner(skey string) (*Signer, error) {
 		return nil, fmt.Errorf("parse signing key of %q: %w", checked.Name(), err)
 	}
 
-	s := &Signer{name: checked.Name(), keyID: formatKeyID(checked.Name(), checked.KeyHash()), vkey: vkey}
+	s := &Signer{name: checked.Name(), keyID: formatKeyID(checked.Name(), checked.KeyHash()), vkey: vkey, note: checked}
 	key := httpsig.Key{KeyID: s.keyID, Algorithm: httpsig.Ed25519, Key: private}
 	if s.bare, err = newLibrarySigner(key, methodComponent, targetComponent); err != nil {
 		return nil, fmt.Errorf("make a signer for %q: %w", s.name, err)

@@ -1,0 +1,9 @@
+DROP TABLE tiles;
+DROP FUNCTION tiles_grow();
+ALTER TABLE event_log
+  DROP CONSTRAINT event_log_tree_is_of_log,
+  DROP CONSTRAINT event_log_epoch_follows,
+  DROP COLUMN tree_size,
+  DROP COLUMN epoch,
+  DROP COLUMN after_size,
+  DROP COLUMN after_root;
