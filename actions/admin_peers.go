@@ -59,7 +59,7 @@ func (p *pages) answerPeer(c buffalo.Context, status int) error {
 	if err != nil {
 		return err
 	}
-	return p.json(c, status, newPeerJSON(peer, queued))
+	return p.json(c, status, newOnePeerJSON(peer, queued))
 }
 
 func (p *pages) setPeer(c buffalo.Context, state string) error {
@@ -85,6 +85,21 @@ func (p *pages) pausePeer(c buffalo.Context) error {
 // resumePeer ends a pause.
 func (p *pages) resumePeer(c buffalo.Context) error {
 	if err := p.setPeer(c, models.PeerActive); err != nil {
+		return err
+	}
+	return p.answerPeer(c, http.StatusOK)
+}
+
+// acceptPeer ends the quarantine of a peer.
+func (p *pages) acceptPeer(c buffalo.Context) error {
+	peer, _, err := p.findPeer(c)
+	if err != nil {
+		return err
+	}
+	if peer.State != models.PeerQuarantined {
+		return &statusError{status: http.StatusConflict, message: fmt.Sprintf("peer %s is %s, not quarantined", peer.Name, peer.State)}
+	}
+	if err := p.Deployment.AcceptPeer(c, actor, peer.Name); err != nil {
 		return err
 	}
 	return p.answerPeer(c, http.StatusOK)

@@ -77,12 +77,15 @@ var (
 	conflictsDesc = prometheus.NewDesc("olympus_conflicts", "Versions with two adds of different hashes.", nil, nil)
 	lagDesc       = prometheus.NewDesc("olympus_peer_lag_events", "Events of a peer's log known to exist and not taken yet.", []string{"peer"}, nil)
 	pointerDesc   = prometheus.NewDesc("olympus_peer_pull_position", "Pull pointer: last position taken from a peer's log.", []string{"peer"}, nil)
+	verifiedDesc  = prometheus.NewDesc("olympus_peer_verified_position", "Up to where a peer's log is proved to be in the tree that it has signed.", []string{"peer"}, nil)
+	epochDesc     = prometheus.NewDesc("olympus_event_log_epoch", "Epoch of this deployment's log: it grows when the database turns out to be older than what was signed.", nil, nil)
+	quarantineDsc = prometheus.NewDesc("olympus_peers_quarantined", "Peers that have signed two histories of their log.", nil, nil)
 	jobsDesc      = prometheus.NewDesc("olympus_jobs", "Jobs, by kind and state.", []string{"kind", "state"}, nil)
 	oldestDesc    = prometheus.NewDesc("olympus_oldest_waiting_seconds", "How long the longest waiting job has been due.", nil, nil)
 )
 
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{headDesc, versionsDesc, conflictsDesc, lagDesc, pointerDesc, jobsDesc, oldestDesc} {
+	for _, d := range []*prometheus.Desc{headDesc, versionsDesc, conflictsDesc, lagDesc, pointerDesc, verifiedDesc, epochDesc, quarantineDsc, jobsDesc, oldestDesc} {
 		ch <- d
 	}
 }
@@ -105,10 +108,19 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(conflictsDesc, float64(n.Conflicts))
 	}
 	if peers, err := models.Peers(c.d.DB); err == nil {
+		quarantined := 0
 		for i := range peers {
+			if peers[i].State == models.PeerQuarantined {
+				quarantined++
+			}
+			gauge(verifiedDesc, float64(peers[i].VerifiedSize), peers[i].Name)
 			gauge(lagDesc, float64(peers[i].Lag()), peers[i].Name)
 			gauge(pointerDesc, float64(peers[i].PullPosition), peers[i].Name)
 		}
+		gauge(quarantineDsc, float64(quarantined))
+	}
+	if tree, err := models.ReadTree(c.d.DB); err == nil {
+		gauge(epochDesc, float64(tree.Epoch))
 	}
 	if jobs, err := models.CountJobs(c.d.DB); err == nil {
 		for _, j := range jobs {

@@ -3,6 +3,8 @@ package actions
 import (
 	"context"
 	"math"
+	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gobuffalo/buffalo"
@@ -60,6 +62,18 @@ type jobsView struct{ Kind, State, Count string }
 
 // newestEvents is how many events the dashboard shows.
 const newestEvents = 10
+
+// status is the state of the deployment for machines: whoever does not ask for a page gets JSON.
+func (p *pages) status(c buffalo.Context) error {
+	if accepts := c.Request().Header.Get("Accept"); strings.Contains(accepts, "text/html") {
+		return p.dashboard(c)
+	}
+	s, err := p.readStatus(c)
+	if err != nil {
+		return err
+	}
+	return p.json(c, http.StatusOK, s)
+}
 
 // dashboard shows the state of the deployment on one page: what needs attention first.
 func (p *pages) dashboard(c buffalo.Context) error {

@@ -31,6 +31,14 @@ type peerJSON struct {
 	QueuedPushes       int64      `json:"queued_pushes"`
 }
 
+// onePeerJSON is a peer by itself for machines, with what is known of its signed log.
+type onePeerJSON struct {
+	peerJSON
+	Epoch        int64    `json:"epoch"`         // as last verified; 0: nothing has been
+	VerifiedSize int64    `json:"verified_size"` // events that are proved to be in the tree that it has signed
+	Evidence     []string `json:"evidence,omitempty"`
+}
+
 func newPeerJSON(peer *models.Peer, queued map[string]int64) peerJSON {
 	return peerJSON{
 		Name: peer.Name, URL: peer.URL, Key: peer.Key, State: peer.State,
@@ -40,11 +48,17 @@ func newPeerJSON(peer *models.Peer, queued map[string]int64) peerJSON {
 	}
 }
 
+func newOnePeerJSON(peer *models.Peer, queued map[string]int64) onePeerJSON {
+	return onePeerJSON{newPeerJSON(peer, queued), peer.Epoch, peer.VerifiedSize, peer.Evidence()}
+}
+
 // peerView is a peer for people.
 type peerView struct {
 	Name, URL, Href, Key, Fingerprint        string
 	Word, Class                              string // the state, and how it is shown
-	Paused                                   bool
+	Paused, Quarantined                      bool
+	Verified                                 string
+	Evidence                                 []string
 	Position, Head, Lag, LagClass            string
 	Behind                                   bool
 	LastPull, LastPushSent, LastPushReceived template.HTML
@@ -58,11 +72,15 @@ func (p *pages) peerView(peer *models.Peer, queued map[string]int64) peerView {
 	view := peerView{
 		Name: peer.Name, URL: peer.URL, Href: p.link("peers", peer.Name), Key: peer.Key, Fingerprint: signature.Fingerprint(peer.Key),
 		Word: peer.State, Class: peer.State, Paused: peer.State == models.PeerPaused,
+		Quarantined: peer.State == models.PeerQuarantined, Verified: verifiedUpTo(peer), Evidence: peer.Evidence(),
 		Position: counted(peer.PullPosition), Head: counted(peer.Head), Lag: counted(peer.Lag()), Behind: peer.Lag() > 0,
 		LastPull: ago(peer.LastPullAt), LastPushSent: ago(peer.LastPushSentAt), LastPushReceived: ago(peer.LastPushReceivedAt),
 		Error: oneLine(peer.LastError), ErrorAt: ago(peer.LastErrorAt), QueuedCount: counted(queued[peer.Name]),
 	}
-	if view.Error != "" && !view.Paused {
+	switch {
+	case view.Quarantined:
+		view.Class = "bad"
+	case view.Error != "" && !view.Paused:
 		view.Word, view.Class = "failing", "bad"
 	}
 	if view.Behind {
@@ -75,6 +93,18 @@ func (p *pages) peerView(peer *models.Peer, queued map[string]int64) peerView {
 		}
 	}
 	return view
+}
+
+// verifiedUpTo says how much of a peer's log is proved.
+func verifiedUpTo(peer *models.Peer) string {
+	if peer.Epoch == 0 {
+		return "nothing: it has not signed its log"
+	}
+	text := "up to position " + counted(peer.VerifiedSize)
+	if peer.Epoch > 1 {
+		text += " of epoch " + counted(peer.Epoch)
+	}
+	return text
 }
 
 func (p *pages) peerViews(peers []models.Peer, queued map[string]int64) []peerView {
@@ -132,7 +162,7 @@ type onePeerView struct {
 func (p *pages) showPeer(c buffalo.Context) error {
 	peer, queued, err := p.findPeer(c)
 	if errors.Is(err, models.ErrNotFound) {
-		for _, action := range []string{"/pull", "/pause", "/resume"} {
+		for _, action := range []string{"/pull", "/pause", "/resume", "/accept"} {
 			if strings.HasSuffix(c.Param("name"), action) {
 				return notAllowed(c.Response(), c.Request(), http.MethodPost)
 			}
@@ -142,7 +172,7 @@ func (p *pages) showPeer(c buffalo.Context) error {
 		return err
 	}
 	if wantsJSON(c.Request()) {
-		return p.json(c, http.StatusOK, newPeerJSON(peer, queued))
+		return p.json(c, http.StatusOK, newOnePeerJSON(peer, queued))
 	}
 	return p.html(c, http.StatusOK, "peer", peer.Name, onePeerView{p.peerView(peer, queued), p.link("peers")})
 }

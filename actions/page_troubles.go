@@ -72,6 +72,11 @@ func peerTrouble(peer *models.Peer, interval time.Duration, now time.Time) *trou
 	switch {
 	case peer.State == models.PeerPaused:
 		return &trouble{Level: "note", Text: peer.Name + " is paused: nothing is pushed to it, pulled from it or accepted from it."}
+	case peer.State == models.PeerQuarantined:
+		return &trouble{
+			Level: "bad", Text: peer.Name + " is quarantined: it has signed two histories of its log, and nothing is pulled from it.",
+			Detail: "Its page shows both. Ask its operator what happened, and accept the new history only if the answer is good.",
+		}
 	case peer.LastError != "":
 		text := "The last exchange with " + peer.Name + " failed"
 		if peer.LastErrorAt != nil {

@@ -68,7 +68,7 @@ func (a *App) newPages() (http.Handler, error) {
 	b.Muxer().SkipClean(true) // it would redirect
 
 	b.GET("/", p.dashboard)
-	b.GET("/status", p.dashboard)
+	b.GET("/status", p.status)
 	b.GET("/peers", p.showPeers)
 	b.GET("/peers/{name:.+}", p.showPeer)
 	b.GET("/events", p.showEvents)
@@ -85,6 +85,7 @@ func (a *App) newPages() (http.Handler, error) {
 	admin.POST("/peers/{name:.+}/pull", p.pullPeer)
 	admin.POST("/peers/{name:.+}/pause", p.pausePeer)
 	admin.POST("/peers/{name:.+}/resume", p.resumePeer)
+	admin.POST("/peers/{name:.+}/accept", p.acceptPeer)
 	admin.POST("/modules", p.prefetch)
 	admin.POST("/modules/{version:.+}/deprecate", p.deprecate)
 	admin.POST("/modules/{version:.+}/delete", p.delete)

@@ -86,7 +86,7 @@ func parseTile(path string) (tlog.Tile, error) {
 	if err != nil {
 		return t, badRequest("tile %.200q: want tile/%d/LEVEL/INDEX, and .p/WIDTH if it is not full", path, transparency.TileHeight)
 	}
-	if t.H != transparency.TileHeight || t.N > transparency.MaxSize/transparency.TileWidth {
+	if t.H != transparency.TileHeight || t.L >= transparency.Levels || t.N > transparency.MaxSize/transparency.TileWidth {
 		return t, notFound("the tree has no tile %s", path)
 	}
 	return t, nil

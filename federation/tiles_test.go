@@ -115,7 +115,7 @@ func (d *deployment) provesItsTree(want *history) {
 	require.NoError(t, err)
 	require.Equal(t, c.Root, root)
 	for _, n := range []int64{1, 2, 3, 128, 255, 256, 257, 511, 65_535, 65_536, size} {
-		if n > size {
+		if n == 0 || n > size {
 			continue
 		}
 		proof, err := tlog.ProveRecord(size, n-1, reader)
@@ -130,7 +130,9 @@ func (d *deployment) provesItsTree(want *history) {
 		records := d.entries(first/256, width)
 		require.Len(t, records, width)
 		for i, record := range records {
-			require.Equal(t, want.leaves[first+int64(i)], tlog.RecordHash([]byte(record)), "event %d", first+int64(i)+1)
+			if tlog.RecordHash([]byte(record)) != want.leaves[first+int64(i)] {
+				require.Fail(t, "another event", "position %d: %s", first+int64(i)+1, record)
+			}
 		}
 	}
 
@@ -186,7 +188,6 @@ func TestTiles(t *testing.T) {
 	} {
 		require.Len(t, oa.mustGet(path), bytes, path)
 	}
-	require.Len(t, oa.log()[65_536:], 1)
 }
 
 // The longest texts that an event may have fit into an entry.

@@ -129,7 +129,7 @@ func TestMisuse(t *testing.T) {
 		{"log:show", "-1", "not a position"},
 		{"log:show", "one", "not a position"},
 		{"log:replay", "a b", "not a position"},
-		{"log:verify", "x", "unexpected argument"},
+		{"log:verify", "x y", "unexpected argument"},
 		{"modules:add", "example.com/m", "not of the form module@version"},
 		{"modules:add", "example.com/m@", "not of the form module@version"},
 		{"modules:add", "@v1.0.0", "malformed module path"},

@@ -2,6 +2,7 @@ package grifts
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -17,8 +18,10 @@ func logTasks() []task {
 	return []task{
 		{namespace: "log", name: "show", args: "[AFTER]", most: 1, run: showLog,
 			does: "print the events after a position; with --json as on the wire, a line each"},
-		{namespace: "log", name: "verify", run: verifyLog,
-			does: "check the log, the versions against it, and every zip against its hashes"},
+		{namespace: "log", name: "verify", args: "[NAME]", most: 1, run: verifyLog,
+			does: "check the log, its tree, the versions, and every zip against its hashes; with NAME a peer's log, from its tiles"},
+		{namespace: "log", name: "conflicts", run: listConflicts,
+			does: "print the versions that were added with different hashes, and which side the checksum database confirms"},
 		{namespace: "log", name: "replay", args: "[NAME [FROM]]", most: 2, run: replayLog,
 			does: "rebuild all that follows from the log; with NAME pull that peer's log again, after position FROM (0)"},
 	}
@@ -82,6 +85,9 @@ func (c *call) writeEvent(w *bufio.Writer, e *protocol.Logged) {
 }
 
 func verifyLog(c *call) error {
+	if len(c.args) > 0 {
+		return verifyPeer(c)
+	}
 	return c.with(func(d *worker.Deployment) error {
 		problems := []worker.Problem{}
 		verified, err := d.Verify(c, func(p worker.Problem) {
@@ -104,6 +110,61 @@ func verifyLog(c *call) error {
 		}
 		return err
 	})
+}
+
+func verifyPeer(c *call) error {
+	return c.with(func(d *worker.Deployment) error {
+		verified, err := d.VerifyPeer(c, c.args[0])
+		if verified == nil {
+			return err
+		}
+		if !c.json {
+			for _, p := range verified.Problems {
+				if _, err := fmt.Fprintln(c.Stdout, p.What); err != nil {
+					return err
+				}
+			}
+		}
+		printed := c.print(verified, "%s: %d events of epoch %d: %d problems\n", verified.Name, verified.Events, verified.Epoch, len(verified.Problems))
+		return errors.Join(err, printed)
+	})
+}
+
+func listConflicts(c *call) error {
+	return c.with(func(d *worker.Deployment) error {
+		all := []*worker.Conflict{}
+		err := d.Conflicts(c, func(conflict *worker.Conflict) error {
+			if c.json {
+				all = append(all, conflict)
+				return nil
+			}
+			return writeConflict(c, conflict)
+		})
+		if err != nil {
+			return err
+		}
+		if c.json {
+			return c.print(all, "")
+		}
+		return nil
+	})
+}
+
+// writeConflict writes a line for the version and one for each side.
+func writeConflict(c *call, conflict *worker.Conflict) error {
+	text := fmt.Sprintf("%s@%s\tchecksum database: %s\n", conflict.Module, conflict.Version, conflict.Checked)
+	for _, side := range conflict.Adds {
+		text += fmt.Sprintf("\t%d\t%s\t%s\t%s", side.Position, side.Origin, side.Time.Format(time.RFC3339Nano), side.ZipHash)
+		if side.Served {
+			text += "\tserved here"
+		}
+		if side.Confirmed {
+			text += "\tconfirmed"
+		}
+		text += "\n"
+	}
+	_, err := fmt.Fprint(c.Stdout, text)
+	return err
 }
 
 func replayLog(c *call) error {

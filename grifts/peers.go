@@ -22,6 +22,8 @@ func peerTasks() []task {
 		{namespace: "peers", name: "list", does: "print the peers and how far their logs have been taken", run: listPeers},
 		{namespace: "peers", name: "pause", args: "NAME", least: 1, does: "stop speaking with a peer for a while", run: setState(models.PeerPaused)},
 		{namespace: "peers", name: "resume", args: "NAME", least: 1, does: "go on with a paused peer", run: setState(models.PeerActive)},
+		{namespace: "peers", name: "accept", args: "NAME", least: 1, run: acceptPeer,
+			does: "end the quarantine of a peer and take its new history from the start"},
 		{namespace: "peers", name: "remove", args: "NAME", least: 1, does: "stop speaking with a peer for good", run: setState(models.PeerRemoved)},
 	}
 }
@@ -129,6 +131,24 @@ func setState(state string) func(*call) error {
 			return c.print(map[string]string{"name": name, "state": state}, "peer %s is %s\n", name, state)
 		})
 	}
+}
+
+func acceptPeer(c *call) error {
+	return c.with(func(d *worker.Deployment) error {
+		name := c.args[0]
+		err := d.AcceptPeer(c, actor, name)
+		if errors.Is(err, models.ErrNotFound) {
+			// Accepted already is what was asked for.
+			var p *models.Peer
+			if p, err = models.FindPeer(d.DB.WithContext(c), name); err == nil && p.State != models.PeerActive {
+				err = fmt.Errorf("peer %s is %s, not quarantined", name, p.State)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		return c.print(map[string]string{"name": name, "state": models.PeerActive}, "peer %s is active: its log will be taken from the start\n", name)
+	})
 }
 
 // listedPeer is a peer as GET /peers shows it.

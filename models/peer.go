@@ -41,6 +41,14 @@ type Peer struct {
 	LastErrorAt        *time.Time `db:"last_error_at"`
 }
 
+// Evidence are the two notes against a quarantined peer; none for others.
+func (p *Peer) Evidence() []string {
+	if p.State != PeerQuarantined {
+		return nil
+	}
+	return []string{p.EvidenceBefore, p.EvidenceAfter}
+}
+
 // Lag is the number of events of the peer's log that are known to exist and have not been taken.
 func (p *Peer) Lag() int64 { return max(0, p.Head-p.PullPosition) }
 
@@ -101,10 +109,12 @@ func SavePeer(tx *pop.Connection, name, url, key string) error {
 	return err
 }
 
-// SetPeerState pauses, resumes or removes a peer; ErrNotFound when there is none of that name, or it was removed.
+// SetPeerState pauses, resumes or removes a peer; ErrNotFound when there is none of that name, or it was removed. A quarantined one can only
+// be removed: to go on with it, its history must be accepted (see AcceptPeer).
 func SetPeerState(tx *pop.Connection, name, state string) error {
 	n, err := exec(tx, fmt.Sprintf("make peer %s %s", name, state), `
-		UPDATE peers SET state = ?, pull_due_at = now() WHERE name = ? AND state <> 'removed'`, state, name)
+		UPDATE peers SET state = ?, pull_due_at = now()
+		WHERE name = ? AND state <> 'removed' AND (state <> 'quarantined' OR ? = 'removed')`, state, name, state)
 	if err == nil && n == 0 {
 		err = fmt.Errorf("peer %s: %w", name, ErrNotFound)
 	}

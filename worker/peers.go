@@ -79,6 +79,9 @@ func (d *Deployment) SetPeerState(ctx context.Context, actor, name, state string
 		if err != nil {
 			return err
 		}
+		if before.State == models.PeerQuarantined && state != models.PeerRemoved {
+			return fmt.Errorf("%w state of peer %s: it is quarantined; accept its new history, or remove it", ErrInvalid, name)
+		}
 		if err := models.SetPeerState(tx, name, state); err != nil {
 			return err
 		}
@@ -86,6 +89,22 @@ func (d *Deployment) SetPeerState(ctx context.Context, actor, name, state string
 			return nil // asked again: nothing to tell of
 		}
 		return models.Audit(tx, actor, action, name, "")
+	})
+}
+
+// AcceptPeer ends the quarantine of a peer: its new history is taken from the start. It returns models.ErrNotFound when there is no such
+// peer, or it is not quarantined.
+func (d *Deployment) AcceptPeer(ctx context.Context, actor, name string) error {
+	return d.transaction(ctx, func(tx *pop.Connection) error {
+		p, err := models.FindPeer(tx, name)
+		if err != nil {
+			return err
+		}
+		if err := models.AcceptPeer(tx, name); err != nil {
+			return err
+		}
+		// The evidence goes with the quarantine; what was accepted stays on record.
+		return models.Audit(tx, actor, "accept peer", name, p.EvidenceBefore+"\n"+p.EvidenceAfter)
 	})
 }
 

@@ -31,15 +31,16 @@ func checkpointKey(epoch, size int64) string {
 }
 
 // SaveCheckpoint keeps a signed checkpoint of the event log, outside the database that the log is in. It never replaces one: of two
-// writers that have different logs of one epoch and size the second gets ErrExists, unless both notes are the same. When it returns
+// writers that have different logs of one epoch and size the second gets ErrExists, unless both notes are the same and still the last. When it returns
 // nil the checkpoint is durable, and those before it are gone.
 func (s *Store) SaveCheckpoint(ctx context.Context, epoch, size int64, note []byte) error {
 	key := checkpointKey(epoch, size)
 	err := s.backend.create(ctx, key, note)
 	if errors.Is(err, ErrExists) {
 		var old []byte
-		if old, err = s.readSmall(ctx, key); err == nil && !bytes.Equal(old, note) {
-			err = ErrExists
+		old, err = s.readSmall(ctx, key)
+		if errors.Is(err, ErrNotFound) || err == nil && !bytes.Equal(old, note) {
+			err = ErrExists // another one, or superseded since and removed
 		}
 	}
 	if err != nil {

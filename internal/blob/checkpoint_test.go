@@ -38,7 +38,7 @@ func TestCheckpoints(t *testing.T) {
 
 // Of many that save different checkpoints of one size at once, one is the first; the others find out.
 func TestCheckpointsCompareAndSet(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	eachAtomic(t, func(t *testing.T, s *Store) {
 		var saved atomic.Int32
 		var g errgroup.Group
 		for i := range 16 {

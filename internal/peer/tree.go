@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -71,4 +72,31 @@ func (c *Client) small(ctx context.Context, t Target, path string, limit int) ([
 		return nil, fmt.Errorf("%s: %w", call, err)
 	}
 	return content, nil
+}
+
+// maxEntry is the longest that an entry can be, in bytes: its length is written in two.
+const maxEntry = 1<<16 - 1
+
+// Entries reads a bundle of entries of a peer's log: the texts of width leaves of its tree, from leaf 256·index on. What they say is for
+// the caller to check.
+func (c *Client) Entries(ctx context.Context, t Target, index int64, width int) ([][]byte, error) {
+	tile := tlog.Tile{H: transparency.TileHeight, L: -1, N: index, W: width}
+	path := strings.Replace(tile.Path(), fmt.Sprintf("tile/%d/data/", transparency.TileHeight), "/tile/entries/", 1)
+	bundle, err := c.small(ctx, t, path, width*(2+maxEntry))
+	if err != nil {
+		return nil, err
+	}
+	entries := make([][]byte, 0, width)
+	for len(bundle) > 0 && len(entries) < width {
+		if len(bundle) < 2 || len(bundle)-2 < int(binary.BigEndian.Uint16(bundle)) {
+			return nil, fmt.Errorf("bundle %s of %s ends in the middle of entry %d", path, t.Name, len(entries))
+		}
+		n := int(binary.BigEndian.Uint16(bundle))
+		entries = append(entries, bundle[2:2+n])
+		bundle = bundle[2+n:]
+	}
+	if len(entries) < width || len(bundle) > 0 {
+		return nil, fmt.Errorf("bundle %s of %s has not %d entries", path, t.Name, width)
+	}
+	return entries, nil
 }

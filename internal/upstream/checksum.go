@@ -141,6 +141,27 @@ func (u *Upstream) CheckSum(ctx context.Context, path, version, h1 string) error
 	return u.checkSum(ctx, path, version, version, h1)
 }
 
+// KnownSum returns the h1 hash that the checksum database has for the zip of a version; nothing if there is no checksum database, it does
+// not know the version, or the module is private and it must not be asked.
+func (u *Upstream) KnownSum(ctx context.Context, path, version string) (h1 string, err error) {
+	if u.sums == nil || u.isPrivate(path) {
+		return "", nil
+	}
+	lines, err := u.sums.lookup(ctx, path, version)
+	if _, ok := errors.AsType[*NotFoundError](err); ok {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	for _, line := range lines {
+		if sum, ok := strings.CutPrefix(line, path+" "+version+" "); ok {
+			return sum, nil
+		}
+	}
+	return "", nil
+}
+
 // checkSum compares the hash of a file of a version, which is named as in go.sum.
 func (u *Upstream) checkSum(ctx context.Context, path, version, file, h1 string) error {
 	if u.sums == nil || u.isPrivate(path) {

@@ -9,7 +9,12 @@ import (
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"olympus/internal/protocol"
 )
+
+// clientTileHeight is the height of the tiles that the go command reads. Others would be the same hashes cut in thirty ways.
+const clientTileHeight = 8
 
 // ChecksumName is the name of the checksum database that fills are checked against, empty if there is none.
 func (u *Upstream) ChecksumName() string {
@@ -31,14 +36,14 @@ func (u *Upstream) Checksum(ctx context.Context, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Apart from what this deployment's own client has proved: nobody has checked these.
+	// Apart from what this deployment's own client has proved: that what is signed here hangs together is for the client to check.
 	file := "proxied/" + db.name + "/" + path
 	if keeps {
 		if data, ok := db.memory.Get(file); ok {
 			return data, nil
 		}
 		if data, err := db.cache.Get(ctx, file); err == nil && len(data) > 0 {
-			db.memory.Add(file, data)
+			db.remember(file, data)
 			return data, nil
 		}
 	}
@@ -47,7 +52,7 @@ func (u *Upstream) Checksum(ctx context.Context, path string) ([]byte, error) {
 	if err == nil {
 		data, err = base.read(ctx, path, maxChecksum)
 	}
-	if err == nil && !isProxied(path, data) {
+	if err == nil && !db.isProxied(path, data) {
 		err = &FailedError{URL: base.base.JoinPath(path).String(), Err: fmt.Errorf("not what a checksum database answers")}
 	}
 	switch {
@@ -66,9 +71,16 @@ func (u *Upstream) Checksum(ctx context.Context, path string) ([]byte, error) {
 		_ = db.cache.Put(ctx, file, data)
 	}
 	if keeps {
-		db.memory.Add(file, data)
+		db.remember(file, data)
 	}
 	return data, nil
+}
+
+// remember keeps an answer in memory, unless it is one of the rare large ones: tiles of records, which the go command does not read.
+func (db *checksumDB) remember(file string, data []byte) {
+	if len(data) <= tlog.HashSize<<clientTileHeight {
+		db.memory.Add(file, data)
+	}
 }
 
 // checksumPath checks a path, and reports whether what is there never changes.
@@ -79,7 +91,7 @@ func (u *Upstream) checksumPath(path string) (keeps bool, err error) {
 		return false, nil
 	case strings.HasPrefix(path, "tile/"):
 		tile, err := tlog.ParseTilePath(path)
-		if err != nil {
+		if err != nil || tile.H != clientTileHeight || tile.L*clientTileHeight > 63 {
 			return false, unknown
 		}
 		return tile.W == 1<<tile.H, nil
@@ -89,7 +101,8 @@ func (u *Upstream) checksumPath(path string) (keeps bool, err error) {
 		if err != nil || !ok {
 			return false, unknown
 		}
-		if _, err := module.UnescapeVersion(escapedVersion); err != nil {
+		version, err := module.UnescapeVersion(escapedVersion)
+		if err != nil || len(modulePath) > protocol.MaxPathBytes || checkVersion(modulePath, version) != nil {
 			return false, unknown
 		}
 		if u.isPrivate(modulePath) {
@@ -100,15 +113,31 @@ func (u *Upstream) checksumPath(path string) (keeps bool, err error) {
 	return false, unknown
 }
 
-// isProxied is isAnswer for all paths of a checksum database.
-func isProxied(path string, data []byte) bool {
-	if path == "latest" {
-		_, err := note.Open(data, note.VerifierList())
-		_, unverified := err.(*note.UnverifiedNoteError)
-		return unverified
+// isProxied is true if data has the form of what is at a path of the database, and its signature where there is one: what is kept for ever
+// must not be the page, or half the answer, of whoever stands between.
+func (db *checksumDB) isProxied(path string, data []byte) bool {
+	if tile, err := tlog.ParseTilePath(path); err == nil {
+		if tile.L < 0 {
+			// Records, with an empty line after each.
+			return bytes.Count(data, []byte("\n\n")) == tile.W && bytes.HasSuffix(data, []byte("\n\n"))
+		}
+		return len(data) == tile.W*tlog.HashSize
 	}
-	if tile, err := tlog.ParseTilePath(path); err == nil && tile.L < 0 {
-		return bytes.Count(data, []byte("\n")) >= tile.W // records, of at least a line each
+	if path != "latest" {
+		_, _, tree, err := tlog.ParseRecord(data)
+		if err != nil {
+			return false
+		}
+		data = tree
 	}
-	return isAnswer(path, data)
+	verifier, err := note.NewVerifier(db.key)
+	if err != nil {
+		return false
+	}
+	signed, err := note.Open(data, note.VerifierList(verifier))
+	if err != nil {
+		return false
+	}
+	_, err = tlog.ParseTree([]byte(signed.Text))
+	return err == nil
 }
