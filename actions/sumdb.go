@@ -92,7 +92,7 @@ func (a *App) ownSumdb(w http.ResponseWriter, r *http.Request, path string) {
 		a.fail(w, r, err)
 		return
 	}
-	if isLookup || isFullTile(path) {
+	if isLookup || strings.HasPrefix(path, "tile/") {
 		a.answers.put(kept, &answer{body: caught.body, until: time.Now().Add(sumdbFresh)}, at)
 	}
 	a.writeSumdb(w, path, caught.body)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -14,7 +15,10 @@ import (
 	"github.com/gobuffalo/pop/v6"
 	"golang.org/x/sync/errgroup"
 
+	"olympus/internal/blob"
+	"olympus/internal/peer"
 	"olympus/internal/protocol"
+	"olympus/internal/signature"
 	"olympus/models"
 	"olympus/worker"
 )
@@ -23,36 +27,11 @@ func newOutput() *bytes.Buffer { return &bytes.Buffer{} }
 
 // benchAppend compares the appends of 32 concurrent writers with those of one.
 func benchAppend(ctx context.Context, l *lab) ([]row, error) {
-	database, err := l.database(ctx)
+	d, drop, err := l.inProcess(ctx, "append.example.com", worker.Options{FetchLazy: true})
 	if err != nil {
 		return nil, err
 	}
-	defer l.dropDatabase(database)
-	db, err := pop.NewConnection(&pop.ConnectionDetails{URL: database, Pool: 8, IdlePool: 8})
-	if err != nil {
-		return nil, err
-	}
-	if err := db.Open(); err != nil {
-		return nil, err
-	}
-	defer func() { _ = db.Close() }()
-	migrate := exec.CommandContext(ctx, l.binary, "migrate")
-	migrate.Env = append(os.Environ(), "DATABASE_URL="+database)
-	if out, err := migrate.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("olympus migrate: %w: %s", err, out)
-	}
-	queue, err := worker.NewQueue(ctx, database, worker.NewProcess(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = queue.Stop() }()
-	d, err := worker.New(&worker.Deployment{
-		Options: worker.Options{Name: "append.example.com", FetchLazy: true}, DB: db, Queue: queue,
-		Log: slog.New(slog.DiscardHandler), Follower: models.NewFollower(), Process: worker.NewProcess(),
-	})
-	if err != nil {
-		return nil, err
-	}
+	defer drop()
 	var number atomic.Int64
 	rate := func(writers int) (float64, error) {
 		const seconds = 3
@@ -89,6 +68,66 @@ func benchAppend(ctx context.Context, l *lab) ([]row, error) {
 		"appends, 32 writers", fmt.Sprintf("%.0f/s", many), fmt.Sprintf("one writer %.0f/s", one), fmt.Sprintf("%.1f", many/one),
 		"at least 10", many/one >= 10,
 	}}, nil
+}
+
+// inProcess makes a deployment inside this program, with a database of its own that drop removes.
+func (l *lab) inProcess(ctx context.Context, name string, o worker.Options) (d *worker.Deployment, drop func(), err error) {
+	database, err := l.database(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	undo := []func(){func() { l.dropDatabase(database) }}
+	drop = func() {
+		for _, f := range slices.Backward(undo) {
+			f()
+		}
+	}
+	defer func() {
+		if err != nil {
+			drop()
+		}
+	}()
+	db, err := pop.NewConnection(&pop.ConnectionDetails{URL: database, Pool: 8, IdlePool: 8})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := db.Open(); err != nil {
+		return nil, nil, err
+	}
+	undo = append(undo, func() { _ = db.Close() })
+	migrate := exec.CommandContext(ctx, l.binary, "migrate")
+	migrate.Env = append(os.Environ(), "DATABASE_URL="+database)
+	if out, err := migrate.CombinedOutput(); err != nil {
+		return nil, nil, fmt.Errorf("olympus migrate: %w: %s", err, out)
+	}
+	log := slog.New(slog.DiscardHandler)
+	queue, err := worker.NewQueue(ctx, database, worker.NewProcess(), log)
+	if err != nil {
+		return nil, nil, err
+	}
+	undo = append(undo, func() { _ = queue.Stop() })
+	dir, err := os.MkdirTemp(l.dir, "store-")
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := blob.Open(ctx, "file://"+dir, blob.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	key, _, err := signature.GenerateKey(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	signer, err := signature.NewSigner(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	o.Name, o.PageSize = name, 1000
+	d, err = worker.New(&worker.Deployment{
+		Options: o, DB: db, Store: store, Queue: queue, Log: log, Follower: models.NewFollower(), Process: worker.NewProcess(),
+		Peers: peer.NewClient(signer, peer.Options{}), Signer: signer,
+	})
+	return d, drop, err
 }
 
 // event is the n-th of a series of adds that are valid but for their zips, which nobody has, with a go.mod and .info of usual size.

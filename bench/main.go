@@ -40,6 +40,9 @@ var benches = []bench{
 	{"pull", benchPull},
 	{"fill", benchFill},
 	{"push", benchPush},
+	{"proof", benchProof},
+	{"tree", benchTree},
+	{"sumdb", benchSumdb},
 	{"idle", benchIdle},
 }
 

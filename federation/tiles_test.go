@@ -126,6 +126,9 @@ func (d *deployment) provesItsTree(want *history) {
 		require.NoError(t, tlog.CheckTree(tree, size, c.Root, n, want.root(t, n)), "%d events of %d", n, size)
 	}
 	for first := int64(0); first < size; first += 256 {
+		if first/256%15 > 1 {
+			continue // of many, every fifteenth and the one after it: the first two and the last two of 257
+		}
 		width := int(min(256, size-first))
 		records := d.entries(first/256, width)
 		require.Len(t, records, width)

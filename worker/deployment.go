@@ -37,6 +37,9 @@ type Options struct {
 	MaxZip       int64         // bytes
 	FetchLazy    bool          // leave remote zips where they are until a client asks
 	ListTTL      time.Duration // how long upstream's list of a module is fresh
+
+	// Unproved takes pages of peers without proving them. It is for measuring what proving costs; no setting leads here.
+	Unproved bool
 }
 
 // Deployment is one Olympus with all that its work needs. main builds it; its exported fields do not change afterwards.

@@ -201,7 +201,10 @@ var errPointerMoved = errors.New("the pull pointer was moved by another pull")
 
 // takePage records a page and moves the pull pointer over it, in one transaction, once it has proved to be a piece of the signed log.
 func (d *Deployment) takePage(ctx context.Context, log *peerLog, got page, result *Pulled) error {
-	proved, err := log.prove(ctx, d.Peers, got)
+	proved, err := &proof{}, error(nil)
+	if !d.Unproved {
+		proved, err = log.prove(ctx, d.Peers, got)
+	}
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ package transparency
 
 import (
 	"crypto/sha256"
-	"fmt"
+	"encoding/hex"
 	"strconv"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -44,7 +44,8 @@ const timeFormat = "2006-01-02T15:04:05.000000Z"
 func Record(e *protocol.Event) []byte {
 	b := make([]byte, 0, 512)
 	if e.Kind == protocol.KindAdd {
-		b = fmt.Appendf(b, "%s %s %s\n%s %s/go.mod %s\n", e.Module, e.Version, e.ZipHash, e.Module, e.Version, e.ModHash)
+		b = append(b, e.Module+" "+e.Version+" "+e.ZipHash+"\n"...)
+		b = append(b, e.Module+" "+e.Version+"/go.mod "+e.ModHash+"\n"...)
 	}
 	b = append(b, "kind "+string(e.Kind)+"\n"...)
 	if e.Kind != protocol.KindAdd {
@@ -57,7 +58,8 @@ func Record(e *protocol.Event) []byte {
 		b = append(b, "zip "...)
 		b = strconv.AppendInt(b, e.ZipSize, 10)
 		b = append(b, " "+e.ZipSHA256+"\n"...)
-		b = fmt.Appendf(b, "info %x\n", sha256.Sum256([]byte(e.Info)))
+		info := sha256.Sum256([]byte(e.Info))
+		b = append(hex.AppendEncode(append(b, "info "...), info[:]), '\n')
 	} else if e.Reason != "" {
 		b = append(b, "reason "+e.Reason+"\n"...)
 	}
