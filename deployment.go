@@ -44,6 +44,10 @@ func openDatabase(ctx context.Context, settings *config.Config) (db *pop.Connect
 		return nil, 0, err
 	}
 	applied, err = migrations.Up(ctx, db)
+	if err == nil && applied > 0 {
+		// A log that an earlier release has written has no tree yet.
+		err = models.GrowTree(db.WithContext(ctx))
+	}
 	if err != nil {
 		return nil, 0, errors.Join(err, db.Close())
 	}

@@ -249,3 +249,78 @@ func TestPulledAgainFromTheMiddle(t *testing.T) {
 	require.EqualValues(t, 450, oa.pull(om).Pulled)
 	require.Equal(t, string(mustCheckpoint(t, om)), string(om.witnessed(oa)))
 }
+
+// A deployment that shows one history to one peer and another to the other is found out: they ask each other.
+func TestPeersCompareWhatTheyWereShown(t *testing.T) {
+	t.Parallel()
+	for name, there := range map[string]int{"as long": 10, "longer": 30, "shorter": 5} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var between through
+			om := start(t, "om.example.com", options{noJobs: true, wrap: between.wrap})
+			twin := start(t, "om.example.com", options{noJobs: true, key: om.made.key, url: om.url})
+			oa := start(t, "oa.example.com", options{lazy: true, noJobs: true})
+			og := start(t, "og.example.com", options{lazy: true, noJobs: true})
+			same := deletes(20, "same", om.Name)
+			om.hears(append(same, deletes(10, "here", om.Name)...)...)
+			twin.hears(append(same, deletes(there, "there", om.Name)...)...)
+			// Whoever is OG gets the other history.
+			split := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.Contains(r.Header.Get("Signature-Input"), og.Name) {
+					twin.app.ServeHTTP(w, r)
+					return
+				}
+				om.app.ServeHTTP(w, r)
+			})
+			between.put(split)
+			oa.knows(om)
+			og.knows(om)
+			oa.pull(om)
+			og.pull(om)
+			oa.pull(om) // there is nobody yet to compare with
+
+			oa.knows(og)
+			next := oa.another(nil)
+			_, err := next.Pull(t.Context(), om.Name, 0)
+			p, findErr := models.FindPeer(oa.DB, om.Name)
+			require.NoError(t, findErr)
+			if there > 10 {
+				// OM cannot prove to OA what it has shown to OG: OA's own tree is the smaller one.
+				require.NoError(t, err)
+				require.Equal(t, models.PeerActive, p.State)
+				// But OG, who has seen more, can ask for the beginning of its tree.
+				og.knows(oa)
+				_, err = og.another(nil).Pull(t.Context(), om.Name, 0)
+				p, findErr = models.FindPeer(og.DB, om.Name)
+				require.NoError(t, findErr)
+			}
+			require.ErrorContains(t, err, "two histories")
+			require.Equal(t, models.PeerQuarantined, p.State)
+			require.Len(t, p.Evidence(), 2)
+			require.NotEqual(t, p.EvidenceBefore, p.EvidenceAfter)
+		})
+	}
+}
+
+// A log that an earlier release has written, without a tree, gets one.
+func TestTreeOfAnOldLog(t *testing.T) {
+	t.Parallel()
+	om := start(t, "om.example.com", options{noJobs: true})
+	om.hears(deletes(2500, "m", om.Name)...)
+	want, err := models.ReadTree(om.DB)
+	require.NoError(t, err)
+	rows := om.count("tiles")
+	before := mustCheckpoint(t, om)
+	for _, statement := range []string{
+		"ALTER TABLE tiles DISABLE TRIGGER USER", "DELETE FROM tiles", "ALTER TABLE tiles ENABLE TRIGGER USER",
+		"UPDATE event_log SET tree_size = 0",
+	} {
+		require.NoError(t, om.DB.RawQuery(statement).Exec())
+	}
+	require.NoError(t, models.GrowTree(om.DB))
+	got, err := models.ReadTree(om.DB)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	require.Equal(t, rows, om.count("tiles"))
+	require.Equal(t, before, mustCheckpoint(t, om.another(nil)))
+}

@@ -166,6 +166,7 @@ type listedPeer struct {
 	LastError          string     `json:"last_error"`
 	LastErrorAt        *time.Time `json:"last_error_at"`
 	QueuedPushes       int64      `json:"queued_pushes"`
+	Evidence           []string   `json:"evidence,omitempty"` // of a quarantined one
 }
 
 func listPeers(c *call) error {
@@ -185,7 +186,7 @@ func listPeers(c *call) error {
 			list = append(list, listedPeer{
 				Name: p.Name, URL: p.URL, Key: p.Key, State: p.State, PullPosition: p.PullPosition, Head: p.Head, Lag: p.Lag(),
 				LastPullAt: p.LastPullAt, LastPushSentAt: p.LastPushSentAt, LastPushReceivedAt: p.LastPushReceivedAt,
-				LastError: p.LastError, LastErrorAt: p.LastErrorAt, QueuedPushes: queued[p.Name],
+				LastError: p.LastError, LastErrorAt: p.LastErrorAt, QueuedPushes: queued[p.Name], Evidence: p.Evidence(),
 			})
 			rows = append(rows, []string{
 				p.Name, p.State, number(p.PullPosition), number(p.Head), number(p.Lag()), number(queued[p.Name]), when(p.LastPullAt), p.URL,

@@ -109,6 +109,13 @@ func (d *Deployment) pullFromPointer(ctx context.Context, name string, until tim
 	if err != nil {
 		return err
 	}
+	if err := d.compare(ctx, log); err != nil {
+		if fork, ok := errors.AsType[*forkError](err); ok {
+			d.quarantine(ctx, p, fork)
+			return err
+		}
+		d.Log.Warn("what other peers were shown of a log could not be compared", "peer", p.Name, "error", err)
+	}
 	bounded, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for page := range d.pages(bounded, p, until) {

@@ -3,8 +3,11 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
 
 	"olympus/internal/peer"
 	"olympus/internal/signature"
@@ -15,14 +18,86 @@ import (
 // witnessTimeout bounds how long the first signature of a process waits for what peers remember.
 const witnessTimeout = 3 * time.Second
 
-// witnesses are the peers that this process has asked what they remember of our log. Their word counts where the blob store was restored
-// from a backup together with the database, or lost.
+// compareEvery is how often what was verified of a peer's log is compared with what other peers have verified of it.
+const compareEvery = 10 * time.Minute
+
+// witnesses are the peers that this process has asked what they remember of our log, whose word counts where the blob store was restored
+// from a backup together with the database, or lost; and when others were last asked what they were shown of a peer's log.
 type witnesses struct {
-	mu    sync.Mutex
-	asked map[string]bool
+	mu       sync.Mutex
+	asked    map[string]bool
+	compared map[string]time.Time
 }
 
-func newWitnesses() *witnesses { return &witnesses{asked: make(map[string]bool)} }
+func newWitnesses() *witnesses {
+	return &witnesses{asked: make(map[string]bool), compared: make(map[string]time.Time)}
+}
+
+// compareNow reports, once in a while, that a peer's log is to be compared.
+func (w *witnesses) compareNow(peer string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if time.Since(w.compared[peer]) < compareEvery {
+		return false
+	}
+	w.compared[peer] = time.Now()
+	return true
+}
+
+// compare asks the other peers what they have verified of a peer's log. A deployment that shows one history to one and another to the
+// other is found out by whoever asks first: both have its signature. A peer that cannot be asked is asked the next time.
+func (d *Deployment) compare(ctx context.Context, l *peerLog) error {
+	if l.verified == nil || !d.witnesses.compareNow(l.peer.Name) {
+		return nil
+	}
+	others, err := models.ActivePeers(d.db(ctx))
+	if err != nil {
+		return err
+	}
+	for i := range others {
+		if others[i].Name == l.peer.Name {
+			continue
+		}
+		bounded, cancel := context.WithTimeout(ctx, witnessTimeout)
+		note, err := d.Peers.Witness(bounded, target(&others[i]), l.peer.Name)
+		cancel()
+		if err != nil {
+			continue // it knows nothing, or cannot be asked
+		}
+		c, err := openCheckpoint(l.peer, note)
+		if err != nil {
+			continue // not the peer's word: of another key, or made up
+		}
+		if err := l.agrees(ctx, d.Peers, c, note); err != nil {
+			return fmt.Errorf("what %s was shown: %w", others[i].Name, err)
+		}
+	}
+	return nil
+}
+
+// agrees compares a checkpoint that the peer has signed for somebody else with what it has proved to us.
+func (l *peerLog) agrees(ctx context.Context, peers *peer.Client, c *transparency.Checkpoint, note string) error {
+	if c.Epoch != l.verified.Epoch || c.Size == 0 {
+		return nil // of another epoch: there the log may be another
+	}
+	smaller, larger := c, l.verified
+	if c.Size > l.verified.Size {
+		smaller, larger = l.verified, c
+	}
+	root := larger.Root
+	if smaller.Size < larger.Size {
+		// If the peer cannot show that the smaller tree is the beginning of the larger one, that is a failure; only that it is not is evidence.
+		tiles := tlog.TileHashReader(tlog.Tree{N: larger.Size, Hash: larger.Root}, &tileReader{peers.Tiles(ctx, target(l.peer))})
+		var err error
+		if root, err = tlog.TreeHash(smaller.Size, tiles); err != nil {
+			return fmt.Errorf("compare %d events with %d: %w", smaller.Size, larger.Size, err)
+		}
+	}
+	if root == smaller.Root {
+		return nil
+	}
+	return &forkError{l.peer.Checkpoint, note, fmt.Sprintf("%d events and %d of epoch %d that do not continue each other", l.verified.Size, c.Size, c.Epoch)}
+}
 
 // heedWitnesses asks every active peer that has not been asked by this process what it remembers of our log.
 func (d *Deployment) heedWitnesses(ctx context.Context) error {
