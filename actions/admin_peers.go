@@ -111,7 +111,11 @@ func (p *pages) pullPeer(c buffalo.Context) error {
 	if err != nil {
 		return err
 	}
-	if peer.State != models.PeerActive {
+	switch peer.State {
+	case models.PeerActive:
+	case models.PeerQuarantined:
+		return &statusError{status: http.StatusConflict, message: fmt.Sprintf("peer %s is quarantined: accept its new history first", peer.Name)}
+	default:
 		return &statusError{status: http.StatusConflict, message: fmt.Sprintf("peer %s is %s: resume it first", peer.Name, peer.State)}
 	}
 	pulled, err := p.Deployment.Pull(c, peer.Name, 0)

@@ -26,7 +26,7 @@ func isSigned(r *http.Request) bool {
 	return false
 }
 
-// reader returns the active peer that signed a request to read something, nil for a request that is unsigned or signed by a deployment
+// reader returns the peer that signed a request to read something, nil for a request that is unsigned or signed by a deployment
 // that is no peer here: reading needs no credentials. What a peer signed must be in order, though, and is taken only once.
 func (a *App) reader(r *http.Request) (*models.Peer, error) {
 	if !isSigned(r) {
@@ -69,7 +69,9 @@ func (a *App) verify(r *http.Request, body []byte) (*models.Peer, *signature.Ver
 	if err != nil {
 		return nil, nil, err
 	}
-	if peer.State != models.PeerActive {
+	// A quarantined peer may read on: what it lost, and what it is remembered to have signed, is what it needs to put itself right.
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if peer.State != models.PeerActive && !(reads && peer.State == models.PeerQuarantined) {
 		return nil, nil, forbidden("peer %s is %s here", peer.Name, peer.State)
 	}
 	return peer, verified, nil

@@ -213,12 +213,42 @@ func TestForkedLogIsQuarantined(t *testing.T) {
 			oa.pull(og)
 			require.Len(t, oa.log(), 43, "other peers do not notice")
 
+			// Nobody but an operator, or the peer's own word, ends it.
+			require.NoError(t, oa.ReviewQuarantined(t.Context()))
+			_, err = oa.Pull(t.Context(), om.Name, 0)
+			require.ErrorContains(t, err, "quarantined")
 			require.NoError(t, models.AcceptPeer(oa.DB, om.Name))
 			oa.pull(om)
 			require.Len(t, oa.log(), 43+size-30)
 			require.True(t, bytes.Equal(mustCheckpoint(t, twin), om.witnessed(oa)))
 		})
 	}
+}
+
+// A peer that was restored from a backup and has signed on before it found out is taken back as soon as it declares a new epoch.
+func TestLateEpochEndsQuarantine(t *testing.T) {
+	t.Parallel()
+	var between through
+	om := start(t, "om.example.com", options{noJobs: true, wrap: between.wrap})
+	restored := start(t, "om.example.com", options{noJobs: true, key: om.made.key, url: om.url})
+	oa := start(t, "oa.example.com", options{lazy: true, noJobs: true})
+	oa.knows(om)
+	early := deletes(30, "early", om.Name)
+	om.hears(append(early, deletes(10, "lost", om.Name)...)...)
+	restored.hears(append(early, deletes(15, "later", om.Name)...)...)
+	oa.pull(om)
+	mustCheckpoint(t, restored) // it knows no peer that could have reminded it
+	between.put(restored.app.ServeHTTP)
+	_, err := oa.Pull(t.Context(), om.Name, 0)
+	require.ErrorContains(t, err, "two histories")
+
+	restored.knows(oa)
+	restored.pull(oa) // now it is reminded, and gets back what it has lost
+	require.EqualValues(t, 2, restored.epoch())
+	require.Len(t, restored.log(), 55)
+	require.NoError(t, oa.ReviewQuarantined(t.Context()))
+	oa.pull(om)
+	require.Len(t, oa.log(), 55)
 }
 
 // After the pull pointer was set back by hand, pages are proved against what was verified before, from the peer's tiles.

@@ -212,6 +212,39 @@ func (d *Deployment) quarantine(ctx context.Context, p *models.Peer, fork *forkE
 	d.Log.Error("A PEER IS QUARANTINED: it has signed two histories of its log", "peer", p.Name, "what", fork.what)
 }
 
+// ReviewQuarantined ends the quarantine of peers that have declared a new epoch since: what they signed before is given up by their own
+// word, as after a restore that they noticed late. A new epoch is all that they can say; without one an operator decides.
+func (d *Deployment) ReviewQuarantined(ctx context.Context) error {
+	peers, err := models.Peers(d.db(ctx))
+	if err != nil {
+		return err
+	}
+	for i := range peers {
+		p := &peers[i]
+		if p.State != models.PeerQuarantined {
+			continue
+		}
+		verified, err := openCheckpoint(p, p.Checkpoint)
+		if err != nil {
+			continue // what was signed with a key that has been changed since
+		}
+		bounded, cancel := context.WithTimeout(ctx, witnessTimeout)
+		note, err := d.Peers.Checkpoint(bounded, target(p))
+		cancel()
+		if err != nil {
+			continue // the next time
+		}
+		if c, err := openCheckpoint(p, note); err != nil || c.Epoch <= verified.Epoch {
+			continue
+		}
+		d.Log.Warn("a quarantined peer has declared a new epoch of its log, which is taken from the start", "peer", p.Name)
+		if err := d.AcceptPeer(ctx, "new epoch", p.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // tileReader is what golang.org/x/mod reads tiles through. Nothing is kept: whoever needs tiles needs them once.
 type tileReader struct{ tiles transparency.Tiles }
 

@@ -63,6 +63,7 @@ func (d *Deployment) Tick(ctx context.Context) {
 	}
 	every(heartbeat, "take up the work of dead processes", d.rescue)
 	every(housekeeping, "remove what has expired", d.houseKeep)
+	every(housekeeping, "review quarantined peers", d.ReviewQuarantined)
 	every(look, "queue what is due", d.queueDue)
 }
 
