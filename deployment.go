@@ -26,7 +26,7 @@ const (
 	roleTask = "task"
 
 	// beatInterval is as short as that of serving processes; beatTimeout bounds one beat, and the last word on the way out.
-	beatInterval = 3 * time.Second
+	beatInterval = 4 * time.Second
 	beatTimeout  = 5 * time.Second
 )
 

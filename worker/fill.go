@@ -87,6 +87,12 @@ func (d *Deployment) enqueueFills(tx *pop.Connection) error {
 
 // letGoOfFills gives up what this process has claimed and is not at any more: when the fill ended the database could not be told.
 func (d *Deployment) letGoOfFills(ctx context.Context) error {
+	d.fills.mu.Lock()
+	any := d.fills.any
+	d.fills.mu.Unlock()
+	if !any {
+		return nil
+	}
 	claimed, err := models.ClaimedFills(d.db(ctx), d.Process)
 	if err != nil {
 		return err
@@ -107,6 +113,7 @@ func (d *Deployment) letGoOfFills(ctx context.Context) error {
 // fills are the fills of this process, and what it remembers as unknown.
 type fills struct {
 	mu      sync.Mutex
+	any     bool // at least one has begun since the process started
 	calls   map[moduleVersion]*Filling
 	places  chan struct{}
 	unknown *lru.Cache[moduleVersion, unknown]
@@ -218,7 +225,7 @@ func (d *Deployment) Fill(path, version string) *Filling {
 	if !began {
 		return fail(ErrStopping)
 	}
-	d.fills.calls[key] = f
+	d.fills.calls[key], d.fills.any = f, true
 	return f
 }
 

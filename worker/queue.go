@@ -61,7 +61,7 @@ var workersPerKind = map[string]int{
 const jobPoll = 5 * time.Second
 
 var pollOf = map[string]time.Duration{
-	"push": 500 * time.Millisecond, // a first retry comes after a second, by default
+	"push": time.Second, // that is when a first retry is due, by default
 }
 
 // maxAttempts is for jobs that must not be given up: what was acknowledged is done in the end.

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 const (
 	// heartbeat is how often a process says that it lives; patience is how long it may be silent before it counts as dead and what it
 	// had in hand is taken up by others. Both together bound how long work waits after a kill.
-	heartbeat = 3 * time.Second
+	heartbeat = 4 * time.Second
 	patience  = 12 * time.Second
 
 	// look is how often the clock is looked at for what is due; every look is one cheap query.
@@ -53,18 +54,34 @@ func (d *Deployment) Tick(ctx context.Context) {
 	every := func(interval time.Duration, what string, f func(context.Context) error) {
 		wg.Go(func() { d.every(ctx, interval, what, f) })
 	}
-	every(heartbeat, "say that this process lives", func(ctx context.Context) error {
-		return models.Beat(d.db(ctx), d.Process, d.Role, hostOf(d.Process))
-	})
-	every(heartbeat, "let go of fills", d.letGoOfFills)
+	every(heartbeat, "say that this process lives", d.beat)
 	every(housekeeping, "sign the head of the log", d.KeepSigned)
 	if d.Role == "web" {
 		return
 	}
-	every(heartbeat, "take up the work of dead processes", d.rescue)
 	every(housekeeping, "remove what has expired", d.houseKeep)
 	every(housekeeping, "review quarantined peers", d.ReviewQuarantined)
 	every(look, "queue what is due", d.queueDue)
+}
+
+// beat says that this process lives, and then looks for what nobody is at. One after the other they need one connection, which matters to
+// an idle deployment; what comes second gets little time, so that the next beat is not late.
+func (d *Deployment) beat(ctx context.Context) error {
+	if err := models.Beat(d.db(ctx), d.Process, d.Role, hostOf(d.Process)); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, heartbeat)
+	defer cancel()
+	if err := d.letGoOfFills(ctx); err != nil {
+		return fmt.Errorf("let go of fills: %w", err)
+	}
+	if d.Role == "web" {
+		return nil
+	}
+	if err := d.rescue(ctx); err != nil {
+		return fmt.Errorf("take up the work of dead processes: %w", err)
+	}
+	return nil
 }
 
 // every calls f at once and then at each interval until ctx ends. A failure is logged; the next interval tries again.
