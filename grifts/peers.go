@@ -193,7 +193,17 @@ func listPeers(c *call) error {
 				oneLine(p.LastError),
 			})
 		}
-		return c.table(list, rows)
+		if err := c.table(list, rows); err != nil || c.json {
+			return err
+		}
+		for i := range peers {
+			for _, note := range peers[i].Evidence() {
+				if _, err := fmt.Fprintf(c.Stdout, "\nsigned by %s:\n%s", peers[i].Name, note); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
 	})
 }
 
