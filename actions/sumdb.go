@@ -18,7 +18,7 @@ import (
 	"olympus/models"
 )
 
-// sumdbFresh is how long lookups and full tiles are kept. They stay true in their epoch.
+// sumdbFresh is how long lookups and tiles are kept. They stay true in their epoch.
 const sumdbFresh = 30 * time.Second
 
 // sumdb answers the requests that the go command makes of checksum databases through its proxy. For this deployment's own name the event

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/mod/module"
 
 	"github.com/gobuffalo/pop/v6"
-	"github.com/riverqueue/river"
 
 	"olympus/internal/blob"
 	"olympus/internal/modzip"
@@ -56,64 +55,10 @@ func (d *Deployment) registerFill() error {
 	return register(d.Queue, d.fillAbandoned, nil)
 }
 
-// fillAbandoned finishes a fill whose process died after .info and .mod had been recorded: they may have been answered, so the version
-// must come into the log. It is safe to run twice: only one process at a time can claim a fill.
-func (d *Deployment) fillAbandoned(ctx context.Context, job *river.Job[fillArgs]) error {
-	return d.Fill(job.Args.Module, job.Args.Version).Wait(ctx)
-}
-
-// enqueueFills queues the fills that nobody is at.
-func (d *Deployment) enqueueFills(tx *pop.Connection) error {
-	abandoned, err := models.AbandonedFills(tx, patience, 100)
-	if err != nil {
-		return err
-	}
-	var jobs []river.InsertManyParams
-	for _, f := range abandoned {
-		if !f.Recorded() {
-			// Nobody was answered anything: whoever still wants it asks again.
-			if err := models.EndFill(tx, f.Module, f.Version); err != nil {
-				return err
-			}
-			continue
-		}
-		jobs = append(jobs, river.InsertManyParams{
-			Args:       fillArgs{f.Module, f.Version},
-			InsertOpts: &river.InsertOpts{MaxAttempts: 1, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: stillPulling}},
-		})
-	}
-	return d.Queue.enqueue(tx, jobs...)
-}
-
-// letGoOfFills gives up what this process has claimed and is not at any more: when the fill ended the database could not be told.
-func (d *Deployment) letGoOfFills(ctx context.Context) error {
-	d.fills.mu.Lock()
-	any := d.fills.any
-	d.fills.mu.Unlock()
-	if !any {
-		return nil
-	}
-	claimed, err := models.ClaimedFills(d.db(ctx), d.Process)
-	if err != nil {
-		return err
-	}
-	for i := range claimed {
-		f := &claimed[i]
-		// Looked at after the claims were read: one that was not there yet by then is none of them.
-		if d.fills.isAt(f.Module, f.Version) {
-			continue
-		}
-		if err := models.AbandonFill(d.db(ctx), f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // fills are the fills of this process, and what it remembers as unknown.
 type fills struct {
 	mu      sync.Mutex
-	any     bool // at least one has begun since the process started
+	begun   bool // at least one has since the process started
 	calls   map[moduleVersion]*Filling
 	places  chan struct{}
 	unknown *lru.Cache[moduleVersion, unknown]
@@ -225,7 +170,7 @@ func (d *Deployment) Fill(path, version string) *Filling {
 	if !began {
 		return fail(ErrStopping)
 	}
-	d.fills.calls[key], d.fills.any = f, true
+	d.fills.calls[key], d.fills.begun = f, true
 	return f
 }
 
