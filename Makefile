@@ -2,6 +2,10 @@
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
+# The Google Cloud client brings a second, gRPC transport that nothing here uses: without it the binary is a fifth
+# smaller and an idle process 8 MiB.
+export GOFLAGS := $(GOFLAGS) -tags=disable_grpc_modules
+
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 8
 
