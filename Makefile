@@ -27,8 +27,11 @@ test: ## every check and every test
 bench: ## the benchmarks
 	@scripts/bench.sh
 
+faults: ## seeded chaos on three deployments; ARGS="-duration 30m -seed 7"
+	@scripts/faults.sh $(ARGS)
+
 clean: ## remove what was built and all local data, the development database included
 	@for dir in .data/*postgres; do [ ! -d "$$dir" ] || scripts/postgres.sh remove "$$dir"; done
 	rm -rf bin tmp .data
 
-.PHONY: help build run dev demo test bench clean
+.PHONY: help build run dev demo test bench faults clean

@@ -14,6 +14,7 @@ import (
 	"olympus/config"
 	"olympus/internal/blob"
 	"olympus/internal/peer"
+	"olympus/internal/postgres"
 	"olympus/internal/signature"
 	"olympus/internal/upstream"
 	"olympus/migrations"
@@ -38,8 +39,8 @@ type deployment struct {
 }
 
 // openDatabase opens the database and brings its schema up to date, whichever process comes first.
-func openDatabase(ctx context.Context, settings *config.Config) (db *pop.Connection, applied int, err error) {
-	db, err = settings.OpenDatabase(strings.NewReader(databaseYML))
+func openDatabase(ctx context.Context, settings *config.Config, limits postgres.Limits) (db *pop.Connection, applied int, err error) {
+	db, err = settings.OpenDatabase(strings.NewReader(databaseYML), limits)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -67,7 +68,16 @@ func (d *deployment) open(ctx context.Context, settings *config.Config, role str
 	if d.signer, err = signature.NewSigner(settings.SigningKey); err != nil {
 		return err
 	}
-	db, applied, err := openDatabase(ctx, settings)
+	if settings.OldSigningKey != "" {
+		if err := d.signer.AndOld(settings.OldSigningKey); err != nil {
+			return err
+		}
+	}
+	limits := postgres.Serving
+	if role == roleTask {
+		limits = postgres.Unlimited // it reads the whole log, or rebuilds all that follows from it
+	}
+	db, applied, err := openDatabase(ctx, settings, limits)
 	if err != nil {
 		return err
 	}
@@ -89,7 +99,7 @@ func (d *deployment) open(ctx context.Context, settings *config.Config, role str
 	if err != nil {
 		return err
 	}
-	peers := peer.NewClient(d.signer, peer.Options{})
+	peers := peer.NewClient(d.signer, peer.Options{Loopback: peer.OnLoopback(ctx, settings.URL)})
 	d.opened = append(d.opened, func() error { peers.Close(); return nil })
 	process := worker.NewProcess()
 	queue, err := worker.NewQueue(ctx, db.URL(), process, slog.New(quieter{log.Handler()}))
@@ -102,6 +112,7 @@ func (d *deployment) open(ctx context.Context, settings *config.Config, role str
 			Name: settings.Name, Role: role, PullInterval: settings.PullInterval, PushAttempts: settings.PushAttempts,
 			PushBackoff: settings.PushBackoff, PageSize: settings.PageSize, MaxZip: settings.MaxZip,
 			FetchLazy: settings.Fetch == config.Lazy, ListTTL: settings.ListTTL,
+			ScrubInterval: settings.ScrubInterval,
 		},
 		DB: db, Store: store, Upstream: up, Peers: peers, Signer: d.signer, Queue: queue, Log: log, Follower: models.NewFollower(), Process: process,
 	})

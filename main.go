@@ -19,6 +19,7 @@ import (
 
 	"olympus/config"
 	"olympus/grifts"
+	"olympus/internal/postgres"
 )
 
 // version is set by the linker.
@@ -103,7 +104,7 @@ func migrate(ctx context.Context, stdout io.Writer) error {
 		return err
 	}
 	quietPop(slog.New(slog.DiscardHandler))
-	db, applied, err := openDatabase(ctx, settings)
+	db, applied, err := openDatabase(ctx, settings, postgres.Unlimited)
 	if err != nil {
 		return err
 	}
@@ -111,20 +112,27 @@ func migrate(ctx context.Context, stdout io.Writer) error {
 	return errors.Join(err, db.Close())
 }
 
+// errTerminated is the cause of the end of a context when the process was told to stop by whatever runs it, rather than by somebody at a
+// terminal.
+var errTerminated = errors.New("terminated")
+
 // untilSignal returns a context that ends with the first signal to stop. The second ends the process at once.
 func untilSignal() (context.Context, func()) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		for range signals {
+		for s := range signals {
 			if ctx.Err() != nil {
 				os.Exit(1)
 			}
-			cancel()
+			if s == syscall.SIGTERM {
+				cancel(errTerminated)
+			}
+			cancel(nil)
 		}
 	}()
-	return ctx, func() { signal.Stop(signals); close(signals); cancel() }
+	return ctx, func() { signal.Stop(signals); close(signals); cancel(nil) }
 }
 
 // oneLine is an error as one line; joined errors are separated by semicolons.

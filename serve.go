@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"olympus/actions"
@@ -15,17 +17,24 @@ import (
 
 const (
 	// drainTimeout bounds how long requests may take to end once the process is to stop.
-	drainTimeout = 18 * time.Second
+	drainTimeout = 15 * time.Second
 
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = 60 * time.Second // for a body too, the largest of which has some megabytes
 	idleTimeout       = 120 * time.Second
 	maxHeaderBytes    = 32 << 10
+
+	// memoryTarget is what the garbage collector tries to keep a process within, unless GOMEMLIMIT says otherwise: in a flood it would let
+	// the heap double otherwise.
+	memoryTarget = 160 << 20
 )
 
 // serve serves a deployment until ctx ends, and then lets go of everything in order: no new requests, those under way are answered, jobs
 // end, and the other processes are told. Work that does not end in time is taken up by them.
 func serve(ctx context.Context, settings *config.Config, log *slog.Logger) (err error) {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(memoryTarget)
+	}
 	// Before anything else, so that a port that is taken changes nothing.
 	listener, err := net.Listen("tcp", settings.Listen())
 	if err != nil {
@@ -55,7 +64,9 @@ func serve(ctx context.Context, settings *config.Config, log *slog.Logger) (err 
 
 	server := newServer(app, log)
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	bounded := newBoundedListener(listener, servingLimits)
+	server.ConnState = bounded.state
+	go func() { failed <- server.Serve(bounded) }()
 	log.Info("serving", "address", listener.Addr().String(), "name", settings.Name, "url", settings.URL, "version", version, "role", settings.Role)
 	select {
 	case err := <-failed:
@@ -63,6 +74,10 @@ func serve(ctx context.Context, settings *config.Config, log *slog.Logger) (err 
 	case <-ctx.Done():
 	}
 	log.Info("stopping")
+	app.Drain()
+	if errors.Is(context.Cause(ctx), errTerminated) {
+		sayUnready(ctx, server, settings.DrainDelay)
+	}
 	drain(ctx, server, log)
 	return nil
 }
@@ -78,8 +93,8 @@ func (d *deployment) follow(ctx context.Context) func() {
 	return func() { cancel(); <-ended }
 }
 
-// newServer has time-outs for whatever a client may leave undone. There is none for an answer: a large zip on a slow line takes as long as
-// it takes.
+// newServer has time-outs for whatever a client may leave undone. That it does not read what it asked for is noticed below: see
+// boundedListener.
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	draining, drain := context.WithCancel(context.Background())
 	server := &http.Server{
@@ -111,6 +126,15 @@ func endPolls(draining context.Context, next http.Handler) http.Handler {
 			panic(http.ErrAbortHandler)
 		}
 	})
+}
+
+// sayUnready goes on serving for a while in which /readyz says that requests should go elsewhere: who balances the load looks there only
+// now and then, and a request that comes meanwhile must not meet a closed port. Connections are closed after their next answer.
+func sayUnready(ctx context.Context, server *http.Server, delay time.Duration) {
+	server.SetKeepAlivesEnabled(false)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), delay)
+	defer cancel()
+	<-ctx.Done()
 }
 
 // drain ends the server once all requests have been answered, or the time is over.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/gobuffalo/buffalo"
 
@@ -100,6 +101,32 @@ func (p *pages) acceptPeer(c buffalo.Context) error {
 		return &statusError{status: http.StatusConflict, message: fmt.Sprintf("peer %s is %s, not quarantined", peer.Name, peer.State)}
 	}
 	if err := p.Deployment.AcceptPeer(c, actor, peer.Name); err != nil {
+		return err
+	}
+	return p.answerPeer(c, http.StatusOK)
+}
+
+// keyOverlap is how long the key of a peer counts after it was changed, unless the request says otherwise.
+const keyOverlap = "168h"
+
+// rekeyPeer takes a new key of a peer.
+func (p *pages) rekeyPeer(c buffalo.Context) error {
+	body := struct {
+		Key     string `json:"key"`
+		Overlap string `json:"overlap"`
+	}{Overlap: keyOverlap}
+	if err := readBody(c, &body); err != nil {
+		return err
+	}
+	overlap, err := time.ParseDuration(body.Overlap)
+	if err != nil || overlap < 0 {
+		return badRequest(`field "overlap" is %.40q: want a duration such as "24h", or "0s"`, body.Overlap)
+	}
+	peer, _, err := p.findPeer(c)
+	if err != nil {
+		return err
+	}
+	if err := p.Deployment.ChangePeerKey(c, actor, peer.Name, body.Key, overlap); err != nil {
 		return err
 	}
 	return p.answerPeer(c, http.StatusOK)

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"olympus/internal/signature"
@@ -35,7 +36,13 @@ type App struct {
 	metrics    *metrics
 	machines   *http.ServeMux // routes for machines
 	pages      http.Handler   // Buffalo: pages and administration
+	shares     *shares
+	turns      *turnGates
+	draining   atomic.Bool
 }
+
+// Drain makes /readyz say that this process is about to stop.
+func (a *App) Drain() { a.draining.Store(true) }
 
 // New builds the HTTP surface of a deployment.
 func New(d *worker.Deployment, o Options) (*App, error) {
@@ -45,7 +52,7 @@ func New(d *worker.Deployment, o Options) (*App, error) {
 	}
 	a := &App{
 		Options: o, Deployment: d, Log: d.Log,
-		verifier: verifier, answers: newAnswers(d.Follower), metrics: newMetrics(d),
+		verifier: verifier, answers: newAnswers(d.Follower), metrics: newMetrics(d), shares: newShares(), turns: newTurns(),
 	}
 	a.machines = a.routes()
 	a.pages, err = a.newPages()
@@ -67,14 +74,15 @@ func (a *App) routes() *http.ServeMux {
 		return mux
 	}
 	route("POST", "/push", a.push)
-	route("GET", "/eventlog", a.read(a.eventlog))
-	route("GET", "/peer", a.read(a.describe))
-	route("GET", "/index", a.index)
-	route("GET", "/checkpoint", a.read(a.checkpoint))
-	route("GET", "/sumdb/{path...}", a.sumdb)
-	route("GET", "/tile/{path...}", a.read(a.tile))
-	route("GET", "/peer/witness/{name...}", a.read(a.witness))
-	mux.Handle("/", a.read(func(w http.ResponseWriter, r *http.Request) { a.pages.ServeHTTP(w, asGet(r)) }))
+	reads := func(path string, h http.HandlerFunc) { route("GET", path, a.inTurn(h).ServeHTTP) }
+	reads("/eventlog", a.read(a.eventlog))
+	reads("/peer", a.read(a.describe))
+	reads("/index", a.index)
+	reads("/checkpoint", a.read(a.checkpoint))
+	reads("/sumdb/{path...}", a.sumdb)
+	reads("/tile/{path...}", a.read(a.tile))
+	reads("/peer/witness/{name...}", a.read(a.witness))
+	mux.Handle("/", a.inTurn(a.read(func(w http.ResponseWriter, r *http.Request) { a.pages.ServeHTTP(w, asGet(r)) })))
 	return mux
 }
 
@@ -91,7 +99,7 @@ func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, notFound("%s: not found", path))
 		return
 	}
-	a.machines.ServeHTTP(w, r)
+	a.machines.ServeHTTP(w, impatient(r))
 }
 
 // asGet makes a HEAD a GET for Buffalo, which knows no HEAD; the server leaves the body of the answer out all the same.

@@ -61,7 +61,12 @@ func (a *App) verify(r *http.Request, body []byte) (*models.Peer, *signature.Ver
 			return "", err
 		}
 		peer = found
-		return found.Key, nil
+		for _, key := range found.Keys() {
+			if strings.HasPrefix(key, keyID+"+") {
+				return key, nil
+			}
+		}
+		return "", signature.ErrUnknownKey
 	})
 	if unknown {
 		return nil, nil, noPeerError{err}
@@ -92,9 +97,13 @@ func useNonce(tx *pop.Connection, v *signature.Verified) error {
 func (a *App) read(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet || r.Method == http.MethodHead {
-			if _, err := a.reader(r); err != nil {
+			peer, err := a.reader(r)
+			if err != nil {
 				a.fail(w, r, err)
 				return
+			}
+			if peer != nil {
+				r = withReader(r, peer.Name)
 			}
 		}
 		next(w, r)

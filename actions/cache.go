@@ -2,13 +2,16 @@ package actions
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
 
 	"olympus/internal/download"
+	"olympus/internal/postgres"
 	"olympus/models"
 	"olympus/worker"
 )
@@ -41,14 +44,15 @@ type answerHeader struct{ contentType, cacheControl, etag, length []string }
 // before the next request is looked up. While the log cannot be followed nothing is served from here.
 type answers struct {
 	follower *models.Follower
+	reads    singleflight.Group // of what events touch, by the marks from and to which they lead
 	mu       sync.Mutex
 	at       mark
 	bytes    int64
 	byPath   *lru.Cache[string, *answer]
 }
 
-// mark is up to where the cache has followed the log: the head, and how often the versions had been rebuilt from it.
-type mark struct{ head, rebuilt int64 }
+// mark is up to where the cache has followed the log: the head, and the follower's generation.
+type mark struct{ head, generation int64 }
 
 // nowhere is the mark of a cache that cannot follow the log.
 var nowhere = mark{head: -1}
@@ -61,11 +65,10 @@ func newAnswers(f *models.Follower) *answers {
 
 // get returns the answer for a path, nil when there is none that is sure to be right now.
 func (c *answers) get(path string) *answer {
-	head, connected := c.follower.Head()
-	now := mark{head, c.follower.Rebuilt()}
+	head, generation, connected := c.follower.Known()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !connected || now != c.at {
+	if !connected || c.at != (mark{head, generation}) {
 		return nil
 	}
 	a, ok := c.byPath.Get(path)
@@ -78,34 +81,56 @@ func (c *answers) get(path string) *answer {
 // catchUp drops what the events since the last call touch, and returns up to where the cache is right; an answer that is put must have
 // been read after this.
 func (c *answers) catchUp(ctx context.Context, d *worker.Deployment) (mark, error) {
-	head, connected := c.follower.Head()
-	now := mark{head, c.follower.Rebuilt()}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !connected {
-		c.byPath.Purge()
-		c.at = nowhere
-		return nowhere, nil
-	}
-	if now == c.at {
+	now, from := c.turn(d)
+	if now == from {
 		return now, nil
 	}
-	if c.at == nowhere || now.rebuilt != c.at.rebuilt || head < c.at.head || head-c.at.head > maxTouched {
-		c.byPath.Purge()
-		d.ForgetAllUnknown()
-		c.at = now
-		return now, nil
-	}
-	touched, err := models.TouchedAfter(d.DB.WithContext(ctx), c.at.head, maxTouched+1)
+	// Whoever has the answers waits for nobody: hits are served while the database is being asked, and while it does not answer. All who
+	// have to catch up from and to the same marks share a question, which does not end with the first of them.
+	read, err, _ := c.reads.Do(fmt.Sprint(from, now), func() (any, error) {
+		ctx := postgres.Impatient(context.WithoutCancel(ctx), databasePatience)
+		return models.TouchedAfter(d.DB.WithContext(ctx), from.head, maxTouched+1)
+	})
 	if err != nil {
 		return nowhere, err
 	}
+	touched := read.([]models.Touched)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.at.generation != from.generation || c.at.head < from.head {
+		return nowhere, nil // it has begun anew meanwhile
+	}
 	for _, t := range touched {
+		if t.Position <= c.at.head {
+			continue
+		}
 		c.drop(t.Module, t.Version)
 		d.ForgetUnknown(t.Module, t.Version)
 		c.at.head = t.Position
 	}
 	return c.at, nil
+}
+
+// turn returns the mark to which the cache should be brought, and the one at which it is. Where events cannot tell what to drop, it drops
+// everything: the two are the same then.
+func (c *answers) turn(d *worker.Deployment) (now, at mark) {
+	head, generation, connected := c.follower.Known()
+	now = mark{head, generation}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case !connected:
+		c.byPath.Purge()
+		c.at, now = nowhere, nowhere
+	case now == c.at:
+	case c.at == nowhere || generation > c.at.generation || head-c.at.head > maxTouched:
+		c.byPath.Purge()
+		d.ForgetAllUnknown()
+		c.at = now
+	case generation < c.at.generation || head < c.at.head:
+		now = c.at // another request was faster
+	}
+	return now, c.at
 }
 
 func (c *answers) drop(module, version string) {

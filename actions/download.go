@@ -62,6 +62,7 @@ func (a *App) downloadUncached(w http.ResponseWriter, r *http.Request, path stri
 	if err != nil {
 		return err
 	}
+	r = impatient(r)
 	ask := asking{Request: req, path: req.Path(), onlyHere: r.Header.Get("Disable-Module-Fetch") == "true"}
 	if ask.path != path && !signed {
 		// Percent-encoded, as the go command sends every "!".
@@ -70,6 +71,11 @@ func (a *App) downloadUncached(w http.ResponseWriter, r *http.Request, path stri
 			return nil
 		}
 	}
+	w, r, leave, err := a.turns.take(w, r)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if signed {
 		peer, err := a.reader(r)
 		if err != nil {

@@ -89,7 +89,7 @@ func statusOf(err error) int {
 
 // fail answers with an error as one line of text. Errors of ours are logged, those of the client are not: it has been told.
 func (a *App) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() != nil {
+	if errors.Is(r.Context().Err(), context.Canceled) {
 		return // nobody is listening
 	}
 	status := statusOf(err)

@@ -57,8 +57,18 @@ func (a *App) page(w http.ResponseWriter, r *http.Request) error {
 		})
 	}
 	if after == head && wait > 0 {
+		done, err := a.shares.poll(r.Context(), readerOf(r.Context()))
+		if err != nil {
+			return err
+		}
 		a.awaitEvent(r.Context(), after, min(time.Duration(wait)*time.Second, longestWait))
+		done()
 	}
+	done, err := a.shares.page(r.Context(), readerOf(r.Context()))
+	if err != nil {
+		return err
+	}
+	defer done()
 	events, err := models.Events(a.Deployment.DB.WithContext(r.Context()), after, int(limit), protocol.MaxPageBytes)
 	if err != nil {
 		return err
@@ -67,9 +77,20 @@ func (a *App) page(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	body, next := encodePage(events, after)
-	checkpoint, err := a.Deployment.Checkpoint(r.Context(), next)
+	checkpoint, signed, err := a.Deployment.CheckpointUpTo(r.Context(), next)
 	if err != nil {
 		return err
+	}
+	if signed < next {
+		if signed < after {
+			return &statusError{status: http.StatusServiceUnavailable, message: fmt.Sprintf("the log can be signed up to position %d at the moment", signed)}
+		}
+		if signed == after && wait > 0 {
+			// There is news that cannot be signed yet. Who asked would ask again at once.
+			a.awaitSigned(r.Context(), after, min(time.Duration(wait)*time.Second, longestWait))
+		}
+		body, next = encodePage(events[:signed-after], after)
+		head = signed
 	}
 	body = protocol.AppendTail(body, max(head, next), next, string(checkpoint))
 	w.Header().Set("Content-Type", "application/x-ndjson")
@@ -117,6 +138,24 @@ func (a *App) awaitEvent(ctx context.Context, after int64, wait time.Duration) {
 		select {
 		case <-changed:
 		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// awaitSigned returns when more of the log than up to a position can be signed, or the time is over.
+func (a *App) awaitSigned(ctx context.Context, after int64, wait time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+		if _, signed, err := a.Deployment.CheckpointUpTo(ctx, after+1); err == nil && signed > after {
 			return
 		}
 	}

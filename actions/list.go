@@ -113,7 +113,7 @@ func (a *App) query(w http.ResponseWriter, r *http.Request, ask *asking) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), fillWait)
 	defer cancel()
-	info, version, err := a.Deployment.Upstream.Query(ctx, ask.Module, ask.Version)
+	info, version, err := a.Deployment.Query(ctx, ask.Module, ask.Version)
 	if err != nil {
 		return fmt.Errorf("%s@%s: %w", ask.Module, ask.Version, err)
 	}

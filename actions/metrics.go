@@ -1,14 +1,18 @@
 package actions
 
 import (
+	"context"
 	"net/http"
 	"strconv"
+	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"olympus/internal/download"
+	"olympus/internal/postgres"
 	"olympus/models"
 	"olympus/worker"
 )
@@ -47,7 +51,14 @@ func newMetrics(d *worker.Deployment) *metrics {
 	for _, ext := range []download.Ext{download.List, download.Latest, download.Info, download.Mod, download.Zip} {
 		m.hits[ext], m.misses[ext] = hits.WithLabelValues(string(ext)), misses.WithLabelValues(string(ext))
 	}
-	m.registry.MustRegister(hits, misses, m.errors, m.pushes, m.events, &stateCollector{d},
+	counter := func(name, help string, n *atomic.Int64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(n.Load()) })
+	}
+	m.registry.MustRegister(
+		counter("olympus_scrubbed_zips_total", "Held zips read again whole and found good.", &d.Scrubbed.Zips),
+		counter("olympus_scrubbed_bytes_total", "Bytes of held zips read again.", &d.Scrubbed.Bytes),
+		counter("olympus_scrub_damaged_total", "Held zips that were read again and found missing or damaged.", &d.Scrubbed.Damaged))
+	m.registry.MustRegister(hits, misses, m.errors, m.pushes, m.events, &stateCollector{d}, circuitCollector{d},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -81,11 +92,15 @@ var (
 	epochDesc     = prometheus.NewDesc("olympus_event_log_epoch", "Epoch of this deployment's log: it grows when the database turns out to be older than what was signed.", nil, nil)
 	quarantineDsc = prometheus.NewDesc("olympus_peers_quarantined", "Peers that have signed two histories of their log.", nil, nil)
 	jobsDesc      = prometheus.NewDesc("olympus_jobs", "Jobs, by kind and state.", []string{"kind", "state"}, nil)
+	scrubDesc     = prometheus.NewDesc("olympus_oldest_scrub_seconds", "How long ago that held zip was read whole which was not for the longest time.", nil, nil)
+	writableDesc  = prometheus.NewDesc("olympus_storage_writable", "1 while the blob store takes zips, 0 while it does not, as when the disk is full.", nil, nil)
+	recordDesc    = prometheus.NewDesc("olympus_database_writable", "1 while the database takes the heartbeats of this process, 0 while it does not.", nil, nil)
+	freeDesc      = prometheus.NewDesc("olympus_storage_free_bytes", "Bytes left for blobs; absent for a store without such a bound.", nil, nil)
 	oldestDesc    = prometheus.NewDesc("olympus_oldest_waiting_seconds", "How long the longest waiting job has been due.", nil, nil)
 )
 
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{headDesc, versionsDesc, conflictsDesc, lagDesc, pointerDesc, verifiedDesc, epochDesc, quarantineDsc, jobsDesc, oldestDesc} {
+	for _, d := range []*prometheus.Desc{headDesc, versionsDesc, conflictsDesc, lagDesc, pointerDesc, verifiedDesc, epochDesc, quarantineDsc, jobsDesc, oldestDesc, scrubDesc, writableDesc, recordDesc, freeDesc} {
 		ch <- d
 	}
 }
@@ -94,12 +109,13 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
-	if head, err := models.Head(c.d.DB); err == nil {
+	db := c.d.DB.WithContext(postgres.Impatient(context.Background(), countPatience))
+	if head, err := models.Head(db); err == nil {
 		gauge(headDesc, float64(head))
 	} else {
 		ch <- prometheus.NewInvalidMetric(headDesc, err)
 	}
-	if n, err := models.CountVersions(c.d.DB); err == nil {
+	if n, err := models.CountVersions(db); err == nil {
 		gauge(versionsDesc, float64(n.Held), "held")
 		gauge(versionsDesc, float64(n.Remote), "remote")
 		gauge(versionsDesc, float64(n.Failed), "failed")
@@ -107,7 +123,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(versionsDesc, float64(n.Deleted), "deleted")
 		gauge(conflictsDesc, float64(n.Conflicts))
 	}
-	if peers, err := models.Peers(c.d.DB); err == nil {
+	if peers, err := models.Peers(db); err == nil {
 		quarantined := 0
 		for i := range peers {
 			if peers[i].State == models.PeerQuarantined {
@@ -119,15 +135,29 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 		gauge(quarantineDsc, float64(quarantined))
 	}
-	if tree, err := models.ReadTree(c.d.DB); err == nil {
+	if tree, err := models.ReadTree(db); err == nil {
 		gauge(epochDesc, float64(tree.Epoch))
 	}
-	if jobs, err := models.CountJobs(c.d.DB); err == nil {
+	if jobs, err := models.CountJobs(db); err == nil {
 		for _, j := range jobs {
 			gauge(jobsDesc, float64(j.Count), j.Kind, j.State)
 		}
 	}
-	if oldest, err := models.OldestWaiting(c.d.DB); err == nil {
+	if oldest, err := models.OldestWaiting(db); err == nil {
 		gauge(oldestDesc, oldest.Seconds())
+	}
+	if oldest, err := models.OldestScrub(db); err == nil {
+		gauge(scrubDesc, oldest.Seconds())
+	}
+	works := func(_ time.Time, fault error) float64 {
+		if fault != nil {
+			return 0
+		}
+		return 1
+	}
+	gauge(writableDesc, works(c.d.StorageFault()))
+	gauge(recordDesc, works(c.d.DatabaseFault()))
+	if free, known, err := c.d.Store.Space(context.Background()); err == nil && known {
+		gauge(freeDesc, float64(free))
 	}
 }

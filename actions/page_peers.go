@@ -19,6 +19,7 @@ type peerJSON struct {
 	Name               string     `json:"name"`
 	URL                string     `json:"url"`
 	Key                string     `json:"key"`
+	OldKey             string     `json:"old_key,omitempty"` // counts too, for a while
 	State              string     `json:"state"`
 	PullPosition       int64      `json:"pull_position"`
 	Head               int64      `json:"head"` // of its log, as last seen
@@ -41,7 +42,7 @@ type onePeerJSON struct {
 
 func newPeerJSON(peer *models.Peer, queued map[string]int64) peerJSON {
 	return peerJSON{
-		Name: peer.Name, URL: peer.URL, Key: peer.Key, State: peer.State,
+		Name: peer.Name, URL: peer.URL, Key: peer.Key, OldKey: peer.OldKey, State: peer.State,
 		PullPosition: peer.PullPosition, Head: peer.Head, Lag: peer.Lag(),
 		LastPullAt: utc(peer.LastPullAt), LastPushSentAt: utc(peer.LastPushSentAt), LastPushReceivedAt: utc(peer.LastPushReceivedAt),
 		LastError: peer.LastError, LastErrorAt: utc(peer.LastErrorAt), QueuedPushes: queued[peer.Name],
@@ -162,7 +163,7 @@ type onePeerView struct {
 func (p *pages) showPeer(c buffalo.Context) error {
 	peer, queued, err := p.findPeer(c)
 	if errors.Is(err, models.ErrNotFound) {
-		for _, action := range []string{"/pull", "/pause", "/resume", "/accept"} {
+		for _, action := range []string{"/pull", "/pause", "/resume", "/accept", "/rekey"} {
 			if strings.HasSuffix(c.Param("name"), action) {
 				return notAllowed(c.Response(), c.Request(), http.MethodPost)
 			}

@@ -47,6 +47,18 @@ func (p *pages) troubles(s *deploymentStatus, peers []models.Peer, now time.Time
 			Href:   p.pageLink("modules", "state", models.VersionConflict), Link: "See the conflicts",
 		})
 	}
+	if since, fault := p.Deployment.StorageFault(); fault != nil {
+		bad = append(bad, trouble{
+			Level: "bad", Text: "The blob store has taken nothing since " + since.UTC().Format("2 Jan 15:04") + " UTC: nothing new can be filled or fetched.",
+			Detail: "What is held is still served. Make room, and everything that was missed is taken up by itself.",
+		})
+	}
+	if since, fault := p.Deployment.DatabaseFault(); fault != nil {
+		bad = append(bad, trouble{
+			Level: "bad", Text: "The database has taken nothing since " + since.UTC().Format("2 Jan 15:04") + " UTC: nothing can be recorded.",
+			Detail: "What is held is still served. Is its disk full?",
+		})
+	}
 	if n := s.Versions.Failed; n > 0 {
 		retries := "Each is tried again by itself, less and less often."
 		if p.Deployment.FetchLazy {

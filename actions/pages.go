@@ -13,6 +13,7 @@ import (
 	"github.com/gobuffalo/buffalo"
 	"github.com/gobuffalo/buffalo/render"
 
+	"olympus/internal/postgres"
 	"olympus/templates"
 )
 
@@ -86,6 +87,7 @@ func (a *App) newPages() (http.Handler, error) {
 	admin.POST("/peers/{name:.+}/pause", p.pausePeer)
 	admin.POST("/peers/{name:.+}/resume", p.resumePeer)
 	admin.POST("/peers/{name:.+}/accept", p.acceptPeer)
+	admin.POST("/peers/{name:.+}/rekey", p.rekeyPeer)
 	admin.POST("/modules", p.prefetch)
 	admin.POST("/modules/{version:.+}/deprecate", p.deprecate)
 	admin.POST("/modules/{version:.+}/delete", p.delete)
@@ -123,6 +125,9 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
+	if r.Method == http.MethodGet {
+		ctx = postgres.Impatient(ctx, countPatience)
+	}
 	own := r.WithContext(ctx)
 	path := *r.URL
 	own.URL = &path // Buffalo changes it in place

@@ -10,7 +10,9 @@ import (
 
 	"github.com/gobuffalo/pop/v6"
 
+	"olympus/internal/postgres"
 	"olympus/internal/protocol"
+	"olympus/internal/signature"
 	"olympus/models"
 )
 
@@ -33,6 +35,25 @@ func (a *App) acceptPush(w http.ResponseWriter, r *http.Request) (int, error) {
 	if r.ContentLength > protocol.MaxPushBytes {
 		return 0, fmt.Errorf("a push of %d bytes: %w", r.ContentLength, protocol.ErrTooLarge)
 	}
+	// Whoever is no peer, or not even says to be one, is not listened to: bodies are held in memory.
+	_, _, leave, err := a.turns.take(w, r)
+	if err != nil {
+		return 0, err
+	}
+	claimed, err := a.claimed(r)
+	leave() // the body may take long
+	if err != nil {
+		return 0, err
+	}
+	size := r.ContentLength
+	if size < 0 {
+		size = protocol.MaxPushBytes
+	}
+	done, err := a.shares.push(claimed.Name, size)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, protocol.MaxPushBytes))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
@@ -41,6 +62,10 @@ func (a *App) acceptPush(w http.ResponseWriter, r *http.Request) (int, error) {
 	if err != nil {
 		return 0, badRequest("the body of the push could not be read: %v", err)
 	}
+	if _, _, leave, err = a.turns.take(w, r); err != nil {
+		return 0, err
+	}
+	defer leave()
 	peer, verified, err := a.verify(r, body)
 	if err != nil {
 		return 0, err
@@ -58,7 +83,7 @@ func (a *App) acceptPush(w http.ResponseWriter, r *http.Request) (int, error) {
 		}
 	}
 	d := a.Deployment
-	err = d.DB.WithContext(r.Context()).Transaction(func(tx *pop.Connection) error {
+	err = postgres.Transaction(r.Context(), d.DB, func(tx *pop.Connection) error {
 		if err := useNonce(tx, verified); err != nil {
 			return err
 		}
@@ -68,4 +93,17 @@ func (a *App) acceptPush(w http.ResponseWriter, r *http.Request) (int, error) {
 		return d.EnqueueReceive(tx, peer.Name, events)
 	})
 	return len(events), err
+}
+
+// claimed returns the peer that a request claims to be of. Whether it is, verify says, once the body has been read.
+func (a *App) claimed(r *http.Request) (*models.Peer, error) {
+	keyID, err := signature.ClaimedKeyID(r.Header)
+	if err != nil {
+		return nil, err
+	}
+	peer, err := models.FindPeerByKeyID(a.Deployment.DB.WithContext(r.Context()), keyID)
+	if errors.Is(err, models.ErrNotFound) {
+		return nil, unauthorized("unknown key %q", keyID)
+	}
+	return peer, err
 }

@@ -39,7 +39,7 @@ func (a *App) sumdb(w http.ResponseWriter, r *http.Request) {
 		a.writeSumdb(w, rest, nil)
 		return
 	}
-	content, err := a.Deployment.Upstream.Checksum(r.Context(), rest)
+	content, err := a.Deployment.Checksum(r.Context(), rest)
 	if err != nil {
 		a.fail(w, r, err)
 		return

@@ -123,6 +123,11 @@ func (a *App) readTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 
 // records returns the texts of n leaves of the tree, or of fewer where it ends.
 func (a *App) records(ctx context.Context, first, n int64) ([][]byte, error) {
+	done, err := a.shares.page(ctx, readerOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	events, err := models.LeafEvents(a.Deployment.DB.WithContext(ctx), first, int(n))
 	if err != nil {
 		return nil, err

@@ -66,6 +66,9 @@ type Config struct {
 	URL        string // OLYMPUS_URL: where peers and clients reach it, without a slash at the end
 	SigningKey string // OLYMPUS_SIGNING_KEY, OLYMPUS_SIGNING_KEY_FILE: PRIVATE+KEY+name+hash+key; secret
 
+	// OldSigningKey is the key before that one, which still signs checkpoints: OLYMPUS_OLD_SIGNING_KEY, …_FILE; empty for none; secret.
+	OldSigningKey string
+
 	DataDir    string // OLYMPUS_DATA_DIR: absolute path of the directory for the key and default blobs
 	StorageURL string // OLYMPUS_STORAGE_URL: blob store
 
@@ -85,9 +88,12 @@ type Config struct {
 	PageSize     int           // OLYMPUS_PAGE_SIZE: events per page asked for when pulling
 	MaxZip       int64         // OLYMPUS_MAX_ZIP: largest zip accepted, in bytes
 
-	RemoteZip string // OLYMPUS_REMOTE_ZIP: Stream or Redirect
-	Fetch     string // OLYMPUS_FETCH: Eager or Lazy
-	Role      string // OLYMPUS_ROLE: RoleAll, RoleWeb or RoleWorker
+	RemoteZip     string        // OLYMPUS_REMOTE_ZIP: Stream or Redirect
+	Fetch         string        // OLYMPUS_FETCH: Eager or Lazy
+	ScrubInterval time.Duration // OLYMPUS_SCRUB_INTERVAL: within which each held zip is read again; 0 is never
+	DrainDelay    time.Duration // OLYMPUS_DRAIN_DELAY: how long a terminated process serves on, saying that it is not ready
+
+	Role string // OLYMPUS_ROLE: RoleAll, RoleWeb or RoleWorker
 
 	LogLevel  slog.Level // LOG_LEVEL
 	LogFormat string     // LOG_FORMAT: text or json
@@ -134,6 +140,7 @@ func load(s source) (*Config, error) {
 	c.Name = v.name("OLYMPUS_NAME", "olympus.localhost")
 	c.URL = v.baseURL("OLYMPUS_URL", "http://127.0.0.1:"+strconv.Itoa(c.Port))
 	key, keyFile := v.text("OLYMPUS_SIGNING_KEY", ""), v.text("OLYMPUS_SIGNING_KEY_FILE", "")
+	oldKey, oldKeyFile := v.text("OLYMPUS_OLD_SIGNING_KEY", ""), v.text("OLYMPUS_OLD_SIGNING_KEY_FILE", "")
 	c.DataDir = v.directory("OLYMPUS_DATA_DIR", ".data")
 	c.StorageURL = v.storage("OLYMPUS_STORAGE_URL", filepath.Join(c.DataDir, "blobs"))
 
@@ -151,6 +158,8 @@ func load(s source) (*Config, error) {
 	c.MaxZip = v.bytes("OLYMPUS_MAX_ZIP", 500<<20)
 	c.RemoteZip = v.oneOf("OLYMPUS_REMOTE_ZIP", Stream, Redirect)
 	c.Fetch = v.oneOf("OLYMPUS_FETCH", Eager, Lazy)
+	c.ScrubInterval = v.duration("OLYMPUS_SCRUB_INTERVAL", 24*time.Hour)
+	c.DrainDelay = v.duration("OLYMPUS_DRAIN_DELAY", 3*time.Second)
 	c.Role = v.oneOf("OLYMPUS_ROLE", RoleAll, RoleWeb, RoleWorker)
 
 	if err := v.finish(); err != nil {
@@ -161,7 +170,10 @@ func load(s source) (*Config, error) {
 		return nil, err
 	}
 	// Last, because it may write a file: not for an environment that is wrong anyway.
-	return c, c.loadSigningKey(key, keyFile)
+	if err := c.loadSigningKey(key, keyFile); err != nil {
+		return c, err
+	}
+	return c, c.loadOldSigningKey(oldKey, oldKeyFile)
 }
 
 // either reads a variable that others write in capitals or in small letters.

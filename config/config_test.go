@@ -67,6 +67,7 @@ func TestDefaults(t *testing.T) {
 			want.PullInterval, want.PushAttempts, want.PushBackoff = 30*time.Second, 5, time.Second
 			want.PageSize, want.MaxZip = 1000, 500<<20
 			want.RemoteZip, want.Fetch, want.Role = Stream, Eager, RoleAll
+			want.ScrubInterval, want.DrainDelay = 24*time.Hour, 3*time.Second
 			want.GoEnv = c.GoEnv
 			require.Equal(t, &want, c)
 		})
@@ -75,9 +76,10 @@ func TestDefaults(t *testing.T) {
 
 func TestEveryVariable(t *testing.T) {
 	t.Parallel()
-	key := newKey(t, "om.example.com/eu")
+	key, oldKey := newKey(t, "om.example.com/eu"), newKey(t, "om.example.com/eu")
 	c, err := settings(t, "GO_ENV=production", "ADDR=[::1]", "PORT=8080", "DATABASE_URL=postgres://u:p@db:5433/o?sslmode=disable",
-		"OLYMPUS_NAME=om.example.com/eu", "OLYMPUS_URL=https://om.example.com/eu/", "OLYMPUS_SIGNING_KEY="+key+"\n",
+		"OLYMPUS_NAME=om.example.com/eu", "OLYMPUS_URL=https://om.example.com/eu/", "OLYMPUS_SIGNING_KEY="+key+"\n", "OLYMPUS_OLD_SIGNING_KEY="+oldKey,
+		"OLYMPUS_SCRUB_INTERVAL=168h", "OLYMPUS_DRAIN_DELAY=0",
 		"OLYMPUS_STORAGE_URL=s3://bucket?region=eu-1", "OLYMPUS_UPSTREAM=https://a.example|b.example, file:///mirror,direct",
 		"OLYMPUS_LIST_TTL=90s", "OLYMPUS_SUMDB=off", "OLYMPUS_PRIVATE=*.corp.example,git.example/x", "OLYMPUS_ADMIN_TOKEN=0123456789abcdef",
 		"OLYMPUS_PULL_INTERVAL=0", "OLYMPUS_PUSH_ATTEMPTS=7", "OLYMPUS_PUSH_BACKOFF=250ms", "OLYMPUS_PAGE_SIZE=10000",
@@ -86,7 +88,7 @@ func TestEveryVariable(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, &Config{
 		Env: Production, Addr: "::1", Port: 8080, DatabaseURL: "postgres://u:p@db:5433/o?sslmode=disable",
-		Name: "om.example.com/eu", URL: "https://om.example.com/eu", SigningKey: key,
+		Name: "om.example.com/eu", URL: "https://om.example.com/eu", SigningKey: key, OldSigningKey: oldKey, ScrubInterval: 168 * time.Hour,
 		DataDir: c.DataDir, StorageURL: "s3://bucket?region=eu-1",
 		Upstream: "https://a.example|b.example, file:///mirror,direct", ListTTL: 90 * time.Second, SumDB: "off",
 		Private: "*.corp.example,git.example/x", AdminToken: "0123456789abcdef",
@@ -96,6 +98,7 @@ func TestEveryVariable(t *testing.T) {
 		GoEnv: c.GoEnv,
 	}, c)
 	require.NotContains(t, c.String(), "u:p")
+	require.NotContains(t, c.String(), "PRIVATE")
 	require.Equal(t, "[::1]:8080", c.Listen())
 }
 

@@ -12,6 +12,8 @@ import (
 
 	"github.com/gobuffalo/pop/v6"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"olympus/internal/postgres"
 )
 
 const (
@@ -20,13 +22,14 @@ const (
 )
 
 // OpenDatabase opens the database: that of DATABASE_URL if it is set, else that of c.Env in yml, which
-// is the content of database.yml and also sets the size of the pool. It waits some seconds for a
-// database that is still starting. Its error is one line that names the host, without a password.
-func (c *Config) OpenDatabase(yml io.Reader) (*pop.Connection, error) {
-	return c.openDatabase(yml, databaseWait)
+// is the content of database.yml and also sets the size of the pool. Its connections keep to the limits.
+// It waits some seconds for a database that is still starting, and refuses one behind a pooler that takes
+// sessions apart. Its error is one line that names the host, without a password.
+func (c *Config) OpenDatabase(yml io.Reader, limits postgres.Limits) (*pop.Connection, error) {
+	return c.openDatabase(yml, limits, databaseWait)
 }
 
-func (c *Config) openDatabase(yml io.Reader, wait time.Duration) (*pop.Connection, error) {
+func (c *Config) openDatabase(yml io.Reader, limits postgres.Limits, wait time.Duration) (*pop.Connection, error) {
 	connections, err := pop.ParseConfig(yml)
 	if err != nil {
 		return nil, fmt.Errorf("read database.yml: %w", err)
@@ -44,15 +47,17 @@ func (c *Config) openDatabase(yml io.Reader, wait time.Duration) (*pop.Connectio
 	}
 	name := fmt.Sprintf("%s/%s", net.JoinHostPort(server.Host, fmt.Sprint(server.Port)), server.Database)
 
-	db, err := pop.NewConnection(details)
-	if err == nil {
-		err = db.Open()
-	}
+	db, err := postgres.Open(details, limits)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %s", name, oneLine(err))
 	}
 	if err := waitFor(db, wait); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot reach database %s: %s", name, reason(err)), db.Close())
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	if err := postgres.CheckPooler(ctx, details.URL); err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot use database %s: %s", name, reason(err)), db.Close())
 	}
 	return db, nil
 }
@@ -101,6 +106,8 @@ func reason(err error) string {
 	var refused *pgconn.PgError
 	var network *net.OpError
 	switch {
+	case errors.Is(err, postgres.ErrPooler):
+		return oneLine(err)
 	case errors.As(err, &refused):
 		return oneLine(refused)
 	case errors.As(err, &network):

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"olympus/internal/postgres"
 )
 
 func databaseYML(t *testing.T) *os.File {
@@ -25,7 +27,7 @@ func TestOpenDatabase(t *testing.T) {
 	require.NotEmpty(t, TestDatabaseURL(), "TEST_DATABASE_URL: make test starts a Postgres and sets it")
 	for _, env := range []string{Development, Test, Production} {
 		c := &Config{Env: env, DatabaseURL: TestDatabaseURL()}
-		db, err := c.OpenDatabase(databaseYML(t))
+		db, err := c.OpenDatabase(databaseYML(t), postgres.Serving)
 		require.NoError(t, err)
 		details := db.Dialect.Details()
 		require.Equal(t, []any{20, 10, 5 * time.Minute}, []any{details.Pool, details.IdlePool, details.ConnMaxIdleTime})
@@ -33,7 +35,7 @@ func TestOpenDatabase(t *testing.T) {
 		require.NoError(t, db.Close())
 	}
 	// database.yml finds the database of the tests by itself.
-	db, err := (&Config{Env: Test}).OpenDatabase(databaseYML(t))
+	db, err := (&Config{Env: Test}).OpenDatabase(databaseYML(t), postgres.Serving)
 	require.NoError(t, err)
 	require.Equal(t, TestDatabaseURL(), db.URL())
 	require.NoError(t, db.Close())
@@ -62,7 +64,7 @@ func TestOpenDatabaseWaits(t *testing.T) {
 			}
 		}
 	})
-	db, err := (&Config{Env: Test, DatabaseURL: u.String()}).OpenDatabase(databaseYML(t))
+	db, err := (&Config{Env: Test, DatabaseURL: u.String()}).OpenDatabase(databaseYML(t), postgres.Serving)
 	require.NoError(t, err)
 	require.NoError(t, db.Close())
 	require.NoError(t, (<-listening).Close())
@@ -120,9 +122,9 @@ func TestOpenDatabaseFails(t *testing.T) {
 			var err error
 			start := time.Now()
 			if tc.yml == "" {
-				_, err = tc.config.openDatabase(databaseYML(t), 2*time.Second)
+				_, err = tc.config.openDatabase(databaseYML(t), postgres.Serving, 2*time.Second)
 			} else {
-				_, err = tc.config.openDatabase(strings.NewReader(tc.yml), 2*time.Second)
+				_, err = tc.config.openDatabase(strings.NewReader(tc.yml), postgres.Serving, 2*time.Second)
 			}
 			require.ErrorContains(t, err, tc.want)
 			require.NotContains(t, err.Error(), "hunter2")

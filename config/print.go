@@ -30,7 +30,7 @@ func (c Config) GoString() string { return c.String() }
 func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 func (c Config) redacted() Config {
-	c.SigningKey, c.AdminToken = hide(c.SigningKey), hide(c.AdminToken)
+	c.SigningKey, c.OldSigningKey, c.AdminToken = hide(c.SigningKey), hide(c.OldSigningKey), hide(c.AdminToken)
 	c.DatabaseURL, c.StorageURL = hideUsers(hideQuery(c.DatabaseURL)), hideUsers(hideQuery(c.StorageURL))
 	c.Upstream, c.SumDB = hideUsers(c.Upstream), hideUsers(c.SumDB)
 	c.Proxy.HTTPProxy, c.Proxy.HTTPSProxy = hideUsers(c.Proxy.HTTPProxy), hideUsers(c.Proxy.HTTPSProxy)

@@ -43,6 +43,34 @@ func (c *Config) loadSigningKey(key, keyFile string) error {
 			return fmt.Errorf("signing key of %s: %w", c.Name, err)
 		}
 	}
+	c.SigningKey = key
+	return c.checkKey(from, key)
+}
+
+// loadOldSigningKey takes the key that the deployment had before, if one is set.
+func (c *Config) loadOldSigningKey(key, keyFile string) error {
+	from := "OLYMPUS_OLD_SIGNING_KEY"
+	switch {
+	case key != "" && keyFile != "":
+		return errors.New("OLYMPUS_OLD_SIGNING_KEY and OLYMPUS_OLD_SIGNING_KEY_FILE are both set: want one")
+	case keyFile != "":
+		from = "OLYMPUS_OLD_SIGNING_KEY_FILE=" + keyFile
+		var err error
+		if key, err = readKey(keyFile); err != nil {
+			return fmt.Errorf("%s: %w", from, err)
+		}
+	case key == "":
+		return nil
+	}
+	if key == c.SigningKey {
+		return fmt.Errorf("%s holds the present key of %s: want the one before it", from, c.Name)
+	}
+	c.OldSigningKey = key
+	return c.checkKey(from, key)
+}
+
+// checkKey makes sure that a key is one, and this deployment's.
+func (c *Config) checkKey(from, key string) error {
 	signer, err := note.NewSigner(key)
 	if err != nil {
 		return fmt.Errorf("%s: want a key of the form PRIVATE+KEY+name+hash+key: %w", from, err)
@@ -50,7 +78,6 @@ func (c *Config) loadSigningKey(key, keyFile string) error {
 	if signer.Name() != c.Name {
 		return fmt.Errorf("%s holds the key of %q, but OLYMPUS_NAME is %q: a deployment's key carries its name", from, signer.Name(), c.Name)
 	}
-	c.SigningKey = key
 	return nil
 }
 

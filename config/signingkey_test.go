@@ -63,6 +63,15 @@ func TestKeyProblems(t *testing.T) {
 	require.ErrorContains(t, err, `OLYMPUS_SIGNING_KEY holds the key of "olympus.localhost", but OLYMPUS_NAME is "om.example.com"`)
 	require.NotContains(t, err.Error(), key)
 
+	_, err = settings(t, "OLYMPUS_SIGNING_KEY="+key, "OLYMPUS_OLD_SIGNING_KEY="+key)
+	require.ErrorContains(t, err, "OLYMPUS_OLD_SIGNING_KEY holds the present key of olympus.localhost")
+	_, err = settings(t, "OLYMPUS_SIGNING_KEY="+key, "OLYMPUS_OLD_SIGNING_KEY="+newKey(t, "om.example.com"))
+	require.ErrorContains(t, err, `OLYMPUS_OLD_SIGNING_KEY holds the key of "om.example.com"`)
+	_, err = settings(t, "OLYMPUS_SIGNING_KEY="+key, "OLYMPUS_OLD_SIGNING_KEY=x", "OLYMPUS_OLD_SIGNING_KEY_FILE=x")
+	require.ErrorContains(t, err, "both set")
+	_, err = settings(t, "OLYMPUS_SIGNING_KEY="+key, "OLYMPUS_OLD_SIGNING_KEY_FILE=/no/such/file")
+	require.ErrorContains(t, err, "OLYMPUS_OLD_SIGNING_KEY_FILE=/no/such/file")
+
 	s := testSource(t)
 	_, err = load(s)
 	require.NoError(t, err)

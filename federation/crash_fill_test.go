@@ -118,7 +118,7 @@ func fillWithoutStore(t *testing.T) func() {
 		require.NoError(t, err)
 		require.Equal(t, http.StatusInternalServerError, status, body)
 	}
-	p.unready()
+	eventually(t, "an alarm is raised", func() bool { return metric(p, "olympus_storage_writable") == 0 })
 	p = restarted.kill(p, func() { require.NoError(t, os.Rename(away, here)) })
 	return func() {
 		s.recordedOnce(mx)

@@ -2,14 +2,20 @@ package federation
 
 import (
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"olympus/internal/download"
+	"olympus/internal/peer"
+	"olympus/internal/protocol"
 	"olympus/internal/testmod"
+	"olympus/models"
 )
 
 // A full disk is a limit on the size of the files that a process writes: as there, a file can be made, but not a byte of it written, and
@@ -88,6 +94,8 @@ func TestDiskFull(t *testing.T) {
 			p.serves(held)
 			p.serves(removed)
 
+			require.Contains(t, p.get("/checkpoint"), "\n2\n", "signed, and kept")
+
 			p = test.full(p)
 			p.lacksZip(missed)
 			om.pushTo(p)
@@ -104,14 +112,95 @@ func TestDiskFull(t *testing.T) {
 			require.Equal(t, log, s.log())
 			eventually(t, "no part of a zip is left", func() bool { return len(s.staged()) == 0 })
 
+			// The news cannot be signed, since no checkpoint can be kept. Peers see what was signed before; who waits for more waits.
+			tail := func(body string) string { all := lines(body); return all[len(all)-1] }
+			require.Contains(t, tail(p.get("/eventlog?after=0")), `{"head":2,"next":2,`)
+			require.Contains(t, p.get("/eventlog?after=2&limit=1"), `{"head":2,"next":2,`)
+			require.Contains(t, p.get("/eventlog?after=2&wait=1"), `{"head":2,"next":2,`)
+			require.Contains(t, p.get("/checkpoint"), "\n2\n")
+			p.get("/readyz")
+			eventually(t, "an alarm is raised", func() bool { return strings.Contains(p.get("/metrics"), "olympus_storage_writable 0") })
+			require.Contains(t, p.get("/"), "The blob store has taken nothing since")
+
 			p = test.free(p)
 			eventually(t, "all is held", func() bool { return s.held(mx) && s.held(my) && s.held(missed) })
 			require.Equal(t, append(log, "add "+missed.Path+"@v1.0.0"), s.log())
 			for _, m := range []testmod.Module{held, missed, mx, my} {
 				p.serves(m)
 			}
+			require.Contains(t, tail(p.get("/eventlog?after=2")), `{"head":6,"next":6,`)
+			require.Contains(t, p.get("/checkpoint"), "\n6\n")
+			eventually(t, "the alarm ends", func() bool { return strings.Contains(p.get("/metrics"), "olympus_storage_writable 1") })
 			s.sound()
 			require.Empty(t, s.staged())
 		})
 	}
+}
+
+// On a disk that has no inode left no file can be made at all.
+func TestNoFileCanBeMade(t *testing.T) {
+	t.Parallel()
+	held, missed := numbered("held", 1), numbered("missed", 1)
+	s := newSite(t, "oa.example.com", "OLYMPUS_UPSTREAM="+testmod.NewUpstream(t, held, missed).URL)
+	p := s.start()
+	p.serves(held)
+	tmp := filepath.Join(s.data, "blobs", "tmp")
+	require.NoError(t, os.Rename(tmp, tmp+"-gone"))
+	status, body, err := p.ask(http.MethodGet, filePath(missed, download.Zip), "")
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, status, 500, body)
+	eventually(t, "an alarm is raised", func() bool { return metric(p, "olympus_storage_writable") == 0 })
+	p.get("/readyz")
+	p.serves(held)
+	require.Equal(t, []string{"add " + held.Path + "@v1.0.0"}, s.log())
+
+	require.NoError(t, os.Rename(tmp+"-gone", tmp))
+	eventually(t, "what was missed is filled", func() bool { return s.held(missed) })
+	p.serves(missed)
+	eventually(t, "the alarm ends", func() bool { return metric(p, "olympus_storage_writable") == 1 })
+	s.sound()
+}
+
+// While the disk of the database is full, every change of a row is refused by the code that Postgres has for that.
+func TestDatabaseDiskFull(t *testing.T) {
+	t.Parallel()
+	held, missed := numbered("held", 1), numbered("missed", 1)
+	om := newNeighbour(t, "om.example.com", mx)
+	s := newSite(t, "oa.example.com", "OLYMPUS_UPSTREAM="+testmod.NewUpstream(t, held, missed).URL)
+	p := s.start()
+	p.knows(om.deployment)
+	p.serves(held)
+	tables := []string{"events", "versions", "fills", "peers", "processes", "river_job", "nonces", "upstream_lists", "audit"}
+	require.NoError(t, s.db.RawQuery(`CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$`).Exec())
+	for _, table := range tables {
+		require.NoError(t, s.db.RawQuery("CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON "+table+" EXECUTE FUNCTION no_room()").Exec())
+	}
+	for _, path := range []string{filePath(missed, download.Info), filePath(missed, download.Zip)} {
+		resp, err := patient.Get(p.url + path)
+		require.NoError(t, err)
+		_ = resp.Body.Close()
+		require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
+		require.NotEmpty(t, resp.Header.Get("Retry-After"))
+	}
+	to, err := models.FindPeer(om.DB, s.name)
+	require.NoError(t, err)
+	err = om.Peers.Push(t.Context(), peer.Target{Name: to.Name, URL: to.URL, Key: to.Key}, []protocol.Event{testmod.Event(t, mx, om.Name)})
+	var refused *peer.StatusError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, http.StatusServiceUnavailable, refused.Status)
+	p.serves(held)
+	p.get("/readyz")
+	eventually(t, "an alarm is raised", func() bool { return metric(p, "olympus_database_writable") == 0 })
+	require.Contains(t, p.get("/"), "The database has taken nothing since")
+	require.Equal(t, []string{"add " + held.Path + "@v1.0.0"}, s.log())
+
+	for _, table := range tables {
+		require.NoError(t, s.db.RawQuery("DROP TRIGGER no_room ON "+table).Exec())
+	}
+	om.pushTo(p)
+	p.serves(missed)
+	eventually(t, "all is held", func() bool { return s.held(mx) && s.held(missed) })
+	eventually(t, "the alarm ends", func() bool { return metric(p, "olympus_database_writable") == 1 })
+	s.sound()
 }

@@ -125,7 +125,9 @@ func TestPullPointerComparesAndSets(t *testing.T) {
 	require.EqualValues(t, 150, oa.pointer(om))
 	require.Equal(t, om.log(), oa.log())
 
-	moved, err := models.MovePullPointer(oa.DB, om.Name, 140, 160, 160)
+	p, err := models.FindPeer(oa.DB, om.Name)
+	require.NoError(t, err)
+	moved, err := models.MovePullPointer(oa.DB, p, 140, 160, 160)
 	require.NoError(t, err)
 	require.False(t, moved, "from where it was before")
 	require.EqualValues(t, 150, oa.pointer(om))

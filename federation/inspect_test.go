@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"olympus/internal/blob"
 	"olympus/internal/peer"
 	"olympus/internal/protocol"
 	"olympus/internal/testmod"
@@ -84,8 +85,8 @@ func (d *deployment) version(module, version string) *models.Version {
 func (d *deployment) blobs() []string {
 	d.t.Helper()
 	var sums []string
-	require.NoError(d.t, d.Store.List(context.Background(), func(sha256 string, _ int64) error {
-		sums = append(sums, sha256)
+	require.NoError(d.t, d.Store.List(context.Background(), "", func(e blob.Entry) error {
+		sums = append(sums, e.SHA256)
 		return nil
 	}))
 	return sums

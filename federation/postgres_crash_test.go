@@ -5,24 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"os/user"
 	"path"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -33,109 +25,6 @@ import (
 	"olympus/internal/testmod"
 	"olympus/models"
 )
-
-// cluster is a Postgres of a test's own: it can be killed without others noticing.
-type cluster struct {
-	t        *testing.T
-	programs string // the directory of Postgres' own
-	dir      string
-	port     string
-	url      string
-	owner    *syscall.Credential // nil: whoever runs the test
-	server   *exec.Cmd
-}
-
-// newCluster makes a cluster and starts it.
-func newCluster(t *testing.T) *cluster {
-	t.Helper()
-	out, err := exec.Command("../scripts/postgres.sh", "find").Output()
-	require.NoError(t, err, "find Postgres' programs")
-	c := &cluster{t: t, programs: strings.TrimSpace(string(out))}
-	root := os.TempDir()
-	if os.Getuid() == 0 {
-		// Postgres refuses to run as root, and other users may not enter the directories that the testing package makes.
-		root = "/tmp"
-		postgres, err := user.Lookup("postgres")
-		require.NoError(t, err)
-		uid, errUser := strconv.Atoi(postgres.Uid)
-		gid, errGroup := strconv.Atoi(postgres.Gid)
-		require.NoError(t, errors.Join(errUser, errGroup))
-		c.owner = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	}
-	c.dir, err = os.MkdirTemp(root, "olympus-postgres-")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(c.dir) })
-	if c.owner != nil {
-		require.NoError(t, os.Chown(c.dir, int(c.owner.Uid), int(c.owner.Gid)))
-	}
-	made, err := c.command("initdb", "-D", filepath.Join(c.dir, "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync").CombinedOutput()
-	require.NoError(t, err, "%s", made)
-	// Below the ports that the system takes for outgoing connections, so that it stays free while the server is down.
-	eventually(t, "a port is free", func() bool {
-		c.port = strconv.Itoa(20000 + rand.IntN(12000))
-		l, err := net.Listen("tcp", "127.0.0.1:"+c.port)
-		return err == nil && l.Close() == nil
-	})
-	c.url = "postgres://postgres@127.0.0.1:" + c.port + "/postgres?sslmode=disable"
-	t.Cleanup(func() {
-		c.kill()
-		if log, err := os.ReadFile(filepath.Join(c.dir, "log")); err == nil && t.Failed() {
-			t.Logf("Postgres said at last: %s", log[max(0, len(log)-1000):])
-		}
-	})
-	c.start()
-	return c
-}
-
-// command is a program of Postgres. It dies with the test, whatever ends that.
-func (c *cluster) command(program string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(c.programs, program), args...)
-	cmd.Dir = c.dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: c.owner}
-	return cmd
-}
-
-// start starts the server and waits until it takes connections.
-func (c *cluster) start() {
-	c.t.Helper()
-	log, err := os.OpenFile(filepath.Join(c.dir, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	require.NoError(c.t, err)
-	defer func() { _ = log.Close() }()
-	c.server = c.command("postgres", "-D", filepath.Join(c.dir, "data"), "-p", c.port, "-c", "listen_addresses=127.0.0.1",
-		"-c", "unix_socket_directories=", "-c", "max_connections=200", "-c", "fsync=on", "-c", "synchronous_commit=on")
-	c.server.Stdout, c.server.Stderr = log, log
-	require.NoError(c.t, c.server.Start())
-	eventually(c.t, "Postgres takes connections", func() bool {
-		conn, err := pgx.Connect(context.Background(), c.url)
-		return err == nil && conn.Close(context.Background()) == nil
-	})
-}
-
-// kill ends the server and all of its children with SIGKILL, and returns when none of them is left.
-func (c *cluster) kill() {
-	c.t.Helper()
-	if c.server == nil || c.server.Process == nil || c.server.ProcessState != nil {
-		return // a failed test did not start it, or not again
-	}
-	// It must not start another child once they have been looked for.
-	require.NoError(c.t, c.server.Process.Signal(syscall.SIGSTOP))
-	out, err := exec.Command("ps", "-o", "pid=", "--ppid", strconv.Itoa(c.server.Process.Pid)).Output()
-	require.NoError(c.t, err)
-	children := strings.Fields(string(out))
-	require.NoError(c.t, c.server.Process.Kill())
-	for _, child := range children {
-		pid, err := strconv.Atoi(child)
-		require.NoError(c.t, err)
-		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
-	}
-	_ = c.server.Wait()
-	eventually(c.t, "the children are gone", func() bool {
-		return !slices.ContainsFunc(children, func(pid string) bool {
-			line, err := os.ReadFile("/proc/" + pid + "/cmdline") // empty of one that nobody has waited for yet
-			return err == nil && len(line) > 0
-		})
-	})
-}
 
 // restless serves the files of an upstream over HTTP, but says another time of a version whenever it is asked: what has been answered
 // once can be answered again only from what was kept. It returns its URL.
@@ -324,7 +213,7 @@ func (l *load) administrate() {
 	}
 }
 
-// Postgres is killed three times under load, and started again each time. Nothing that was answered is lost, nobody is told anything
+// Postgres is killed ten times under load, and started again each time. Nothing that was answered is lost, nobody is told anything
 // wrong, and all work goes on by itself in the same process.
 func TestPostgresKilled(t *testing.T) {
 	t.Parallel()
@@ -356,16 +245,16 @@ func TestPostgresKilled(t *testing.T) {
 	all.Go(l.read)
 	all.Go(func() { l.push(oa) })
 	all.Go(l.administrate)
-	for range 3 {
-		l.await("everybody is served", 20, 5, 10, 10)
+	for range 10 {
+		l.await("everybody is served", 10, 3, 5, 5)
 		c.kill()
 		l.phase.Add(1)
-		l.await("everybody is refused", 10, 5, 3, 3)
+		l.await("everybody is refused", 6, 3, 2, 2)
 		l.p.unready()
 		l.phase.Add(1)
 		c.start()
 	}
-	l.await("everybody is served", 20, 5, 10, 10)
+	l.await("everybody is served", 10, 3, 5, 5)
 	l.ended.Store(true)
 	all.Wait()
 	t.Logf("served, and refused without a database, in turn: %v", l.counts)

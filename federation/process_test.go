@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"olympus/internal/blob"
+	"olympus/internal/peer"
 	"olympus/internal/testdb"
 	"olympus/internal/testmod"
 	"olympus/models"
@@ -98,7 +100,7 @@ func (s *site) env(address string, settings ...string) []string {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + s.data, "GO_ENV=test", "LOG_FORMAT=text",
 		"ADDR=" + address, "PORT=" + processPort, "DATABASE_URL=" + s.database,
 		"OLYMPUS_NAME=" + s.name, "OLYMPUS_URL=" + s.url, "OLYMPUS_DATA_DIR=" + s.data, "OLYMPUS_ADMIN_TOKEN=" + adminToken,
-		"OLYMPUS_SUMDB=off", "OLYMPUS_UPSTREAM=off", "OLYMPUS_PULL_INTERVAL=0",
+		"OLYMPUS_SUMDB=off", "OLYMPUS_UPSTREAM=off", "OLYMPUS_PULL_INTERVAL=0", "OLYMPUS_DRAIN_DELAY=0",
 	}
 	return append(append(env, s.settings...), settings...)
 }
@@ -353,4 +355,26 @@ func (s *site) sound() {
 	verified, err := d.Verify(s.t.Context(), func(p worker.Problem) { s.t.Error(p) })
 	require.NoError(s.t, err)
 	require.Zero(s.t, verified.Orphans, "blobs that nobody knows")
+}
+
+// metric returns the value of a metric without labels.
+func metric(p *process, name string) float64 {
+	p.site.t.Helper()
+	for line := range strings.Lines(p.get("/metrics")) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			require.NoError(p.site.t, err)
+			return n
+		}
+	}
+	require.FailNow(p.site.t, "there is no metric "+name)
+	return 0
+}
+
+// target is where others speak to a running process.
+func (s *site) target(p *process) peer.Target {
+	s.t.Helper()
+	var self struct{ Name, URL, Key string }
+	require.NoError(s.t, json.Unmarshal([]byte(p.get("/peer")), &self))
+	return peer.Target{Name: self.Name, URL: self.URL, Key: self.Key}
 }

@@ -88,7 +88,7 @@ func TestPagesAreProved(t *testing.T) {
 		old, err := om.Checkpoint(t.Context(), int64(from))
 		require.NoError(t, err)
 		text := func(p *protocol.Page) string {
-			text, err := signature.OpenNote(om.signer.VerifierKey(), []byte(p.Checkpoint))
+			text, err := signature.OpenNote([]byte(p.Checkpoint), om.signer.VerifierKey())
 			if err != nil {
 				panic(err)
 			}
@@ -198,7 +198,7 @@ func TestForkedLogIsQuarantined(t *testing.T) {
 			require.Len(t, oa.log(), 40)
 			var notes []*transparency.Checkpoint
 			for _, note := range []string{p.EvidenceBefore, p.EvidenceAfter} {
-				text, err := signature.OpenNote(om.signer.VerifierKey(), []byte(note))
+				text, err := signature.OpenNote([]byte(note), om.signer.VerifierKey())
 				require.NoError(t, err)
 				c, err := transparency.ParseCheckpoint(text, om.Name)
 				require.NoError(t, err)

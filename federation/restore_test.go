@@ -112,7 +112,7 @@ func restore(t *testing.T, into *pop.Connection, from *deployment) {
 			if err := models.SavePeer(tx, p.Name, p.URL, p.Key); err != nil {
 				return err
 			}
-			if _, err := models.MovePullPointer(tx, p.Name, 0, p.PullPosition, p.Head); err != nil || p.Checkpoint == "" {
+			if _, err := models.MovePullPointer(tx, &p, 0, p.PullPosition, p.Head); err != nil || p.Checkpoint == "" {
 				return err
 			}
 			edge, err := transparency.ParseEdge(p.VerifiedSize, p.Edge)

@@ -24,6 +24,8 @@ func peerTasks() []task {
 		{namespace: "peers", name: "resume", args: "NAME", least: 1, does: "go on with a paused peer", run: setState(models.PeerActive)},
 		{namespace: "peers", name: "accept", args: "NAME", least: 1, run: acceptPeer,
 			does: "end the quarantine of a peer and take its new history from the start"},
+		{namespace: "peers", name: "rekey", args: "NAME KEY [OVERLAP]", least: 2, most: 3, run: changePeerKey,
+			does: "take a new key of a peer; the old one counts for OVERLAP (168h) longer, with 0 no more"},
 		{namespace: "peers", name: "remove", args: "NAME", least: 1, does: "stop speaking with a peer for good", run: setState(models.PeerRemoved)},
 	}
 }
@@ -131,6 +133,29 @@ func setState(state string) func(*call) error {
 			return c.print(map[string]string{"name": name, "state": state}, "peer %s is %s\n", name, state)
 		})
 	}
+}
+
+// keyOverlap is how long the key of a peer counts after it was changed.
+const keyOverlap = 7 * 24 * time.Hour
+
+func changePeerKey(c *call) error {
+	name, key, overlap := c.args[0], c.args[1], keyOverlap
+	if _, _, _, err := signature.ParseVerifierKey(key); err != nil {
+		return c.task.misused("%v", err)
+	}
+	if len(c.args) > 2 {
+		var err error
+		if overlap, err = time.ParseDuration(c.args[2]); err != nil || overlap < 0 {
+			return c.task.misused("OVERLAP %q: want a duration such as 24h, or 0", c.args[2])
+		}
+	}
+	return c.with(func(d *worker.Deployment) error {
+		if err := d.ChangePeerKey(c, actor, name, key, overlap); err != nil {
+			return err
+		}
+		changed := map[string]string{"name": name, "key": key, "fingerprint": signature.Fingerprint(key), "overlap": overlap.String()}
+		return c.print(changed, "peer %s: key %s from now on, the one before counts for %s\n", name, signature.Fingerprint(key), overlap)
+	})
 }
 
 func acceptPeer(c *call) error {

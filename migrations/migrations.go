@@ -45,7 +45,16 @@ func Up(ctx context.Context, db *pop.Connection) (applied int, err error) {
 	}
 	defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", int64(lock)) }()
 
-	box, err := pop.NewMigrationBox(files, db)
+	// On connections without limits: to build an index of a long log takes as long as it takes.
+	unlimited, err := pop.NewConnection(&pop.ConnectionDetails{URL: db.URL(), Pool: 2})
+	if err == nil {
+		err = unlimited.Open()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("connect to migrate: %w", err)
+	}
+	defer func() { _ = unlimited.Close() }()
+	box, err := pop.NewMigrationBox(files, unlimited)
 	if err != nil {
 		return 0, fmt.Errorf("read migrations: %w", err)
 	}

@@ -73,7 +73,7 @@ func Candidates(tx *pop.Connection, module, version string) ([]protocol.Logged, 
 func MarkHeld(tx *pop.Connection, module, version string, addPosition int64) (bool, error) {
 	n, err := exec(tx, fmt.Sprintf("record %s@%s as held", module, version), `
 		UPDATE versions SET held = true, pinned = true, add_position = ?, fetch_attempts = 0, fetch_due_at = NULL,
-			fetch_leased_until = NULL, fetch_error = '', fetch_error_at = NULL
+			fetch_leased_until = NULL, fetch_error = '', fetch_error_at = NULL, scrubbed_at = now()
 		WHERE module = ? AND version = ? AND NOT deleted AND (NOT pinned OR add_position = ?)`,
 		addPosition, module, version, addPosition)
 	return n == 1, err

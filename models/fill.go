@@ -59,13 +59,16 @@ func FindFill(tx *pop.Connection, module, version string) (*Fill, error) {
 	return &f, nil
 }
 
-// RecordFill keeps the .info and .mod of a fill before anyone is answered with them.
+// ErrFillTaken: the claim of a fill is this process's no more. The version was deleted, or another process took this one for dead.
+var ErrFillTaken = errors.New("the fill was given up or taken over")
+
+// RecordFill keeps the .info and .mod of a fill before anyone is answered with them. It returns ErrFillTaken when the claim is gone.
 func RecordFill(tx *pop.Connection, module, version, process, info, mod string) error {
 	n, err := exec(tx, fmt.Sprintf("record .info and .mod of %s@%s", module, version), `
 		UPDATE fills SET info = ?, mod = ? WHERE module = ? AND version = ? AND process = ? AND info IS NULL`,
 		info, mod, module, version, process)
 	if err == nil && n == 0 {
-		err = fmt.Errorf("record .info and .mod of %s@%s: another process has taken the fill over", module, version)
+		err = fmt.Errorf("record .info and .mod of %s@%s: %w", module, version, ErrFillTaken)
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package models
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/gobuffalo/pop/v6"
@@ -41,6 +42,23 @@ func JobWaiting(tx *pop.Connection, kind string) (bool, error) {
 	err := one(tx, &row, "look for a waiting "+kind+" job", `
 		SELECT EXISTS (SELECT 1 FROM river_job WHERE kind = ? AND state = 'available' AND scheduled_at <= now()) AS waiting`, kind)
 	return row.Waiting, err
+}
+
+// JobUnfinished reports whether a job of a kind is waiting, running or to be tried again.
+func JobUnfinished(tx *pop.Connection, kind string) (bool, error) {
+	var row struct {
+		Unfinished bool `db:"unfinished"`
+	}
+	err := one(tx, &row, "look for a "+kind+" job", `
+		SELECT EXISTS (SELECT 1 FROM river_job WHERE kind = ? AND state IN ('available', 'retryable', 'running', 'scheduled')) AS unfinished`, kind)
+	return row.Unfinished, err
+}
+
+// ReviveJobs makes those jobs available again that River has given up although they must be done in the end, and returns how many.
+func ReviveJobs(tx *pop.Connection, kinds ...string) (int, error) {
+	return exec(tx, "look for jobs that were given up", `
+		UPDATE river_job SET state = 'available', finalized_at = NULL, scheduled_at = now(), attempt = 0
+		WHERE state = 'discarded' AND kind = ANY (string_to_array(?, ' '))`, strings.Join(kinds, " "))
 }
 
 // QueuedPushes returns the number of pushes not yet delivered or dropped, by peer.

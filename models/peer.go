@@ -20,7 +20,8 @@ const (
 type Peer struct {
 	Name         string `db:"name"`
 	URL          string `db:"url"`
-	Key          string `db:"key"` // verifier key, pinned when the peer was added
+	Key          string `db:"key"`     // verifier key, pinned when the peer was added
+	OldKey       string `db:"old_key"` // the one before it, while it counts; else empty
 	State        string `db:"state"`
 	PullPosition int64  `db:"pull_position"` // the pull pointer
 	Head         int64  `db:"head"`          // of its log, as last seen
@@ -41,6 +42,14 @@ type Peer struct {
 	LastErrorAt        *time.Time `db:"last_error_at"`
 }
 
+// Keys are the verifier keys that count for this peer, the present one first.
+func (p *Peer) Keys() []string {
+	if p.OldKey == "" {
+		return []string{p.Key}
+	}
+	return []string{p.Key, p.OldKey}
+}
+
 // Evidence are the two notes against a quarantined peer; none for others.
 func (p *Peer) Evidence() []string {
 	if p.State != PeerQuarantined {
@@ -52,7 +61,10 @@ func (p *Peer) Evidence() []string {
 // Lag is the number of events of the peer's log that are known to exist and have not been taken.
 func (p *Peer) Lag() int64 { return max(0, p.Head-p.PullPosition) }
 
-const peerColumns = `name, url, key, state, pull_position, head, epoch, verified_size, edge, checkpoint,
+// countingOldKey is the old key of a row while it counts, else empty.
+const countingOldKey = `CASE WHEN old_key_until > now() THEN old_key ELSE '' END`
+
+const peerColumns = `name, url, key, ` + countingOldKey + ` AS old_key, state, pull_position, head, epoch, verified_size, edge, checkpoint,
 	evidence_before, evidence_after, last_pull_at, last_push_sent_at, last_push_received_at, last_error, last_error_at`
 
 // Peers returns the peers that are not removed, by name.
@@ -78,12 +90,13 @@ func FindPeer(tx *pop.Connection, name string) (*Peer, error) {
 	return &p, nil
 }
 
-// FindPeerByKeyID returns the peer whose key has an id ("name+hash", the first two parts of a verifier key), a removed one too, or
+// FindPeerByKeyID returns the peer one of whose keys has an id ("name+hash", the first two parts of a verifier key), a removed one too, or
 // ErrNotFound.
 func FindPeerByKeyID(tx *pop.Connection, keyID string) (*Peer, error) {
 	var p Peer
 	err := one(tx, &p, "find the peer with key "+keyID, `SELECT `+peerColumns+` FROM peers
-		WHERE split_part(key, '+', 1) || '+' || split_part(key, '+', 2) = ? AND name = split_part(?, '+', 1)`, keyID, keyID)
+		WHERE name = split_part(?, '+', 1) AND split_part(?, '+', 2) IN (split_part(key, '+', 2), split_part(`+countingOldKey+`, '+', 2))
+			AND split_part(?, '+', 2) <> ''`, keyID, keyID, keyID)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +118,21 @@ func SavePeer(tx *pop.Connection, name, url, key string) error {
 			checkpoint = CASE WHEN p.key = excluded.key THEN p.checkpoint ELSE '' END,
 			evidence_before = CASE WHEN p.key = excluded.key THEN p.evidence_before ELSE '' END,
 			evidence_after = CASE WHEN p.key = excluded.key THEN p.evidence_after ELSE '' END,
+			old_key = CASE WHEN p.key = excluded.key THEN p.old_key ELSE '' END,
 			pull_due_at = now(), last_error = '', last_error_at = NULL`, name, url, key)
+	return err
+}
+
+// ChangePeerKey gives a peer a new key for the same log: what was taken and verified of it stays. The old key counts for a while longer; with
+// an overlap of 0 it is refused from now on, for good.
+func ChangePeerKey(tx *pop.Connection, name, key string, overlap time.Duration) error {
+	n, err := exec(tx, "change the key of peer "+name, `
+		UPDATE peers SET key = ?, old_key_until = now() + make_interval(secs => ?),
+			old_key = CASE WHEN ? = 0 THEN '' WHEN key = ? THEN `+countingOldKey+` ELSE key END
+		WHERE name = ? AND state <> 'removed'`, key, overlap.Seconds(), overlap.Seconds(), key, name)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("peer %s: %w", name, ErrNotFound)
+	}
 	return err
 }
 
@@ -122,11 +149,11 @@ func SetPeerState(tx *pop.Connection, name, state string) error {
 }
 
 // MovePullPointer moves the pull pointer of a peer by compare-and-set: it reports false, and changes nothing, when the pointer
-// is not at from or the peer is not active. It belongs into the transaction that merges the events from+1 … to; nothing else moves a pointer forward.
-func MovePullPointer(tx *pop.Connection, name string, from, to, head int64) (bool, error) {
-	n, err := exec(tx, fmt.Sprintf("move the pull pointer of %s from %d to %d", name, from, to), `
+// is not at from, the peer is not active, or its keys are others than those that the page was checked with. It belongs into the transaction that merges the events from+1 … to; nothing else moves a pointer forward.
+func MovePullPointer(tx *pop.Connection, p *Peer, from, to, head int64) (bool, error) {
+	n, err := exec(tx, fmt.Sprintf("move the pull pointer of %s from %d to %d", p.Name, from, to), `
 		UPDATE peers SET pull_position = ?, head = greatest(?::bigint, ?::bigint), last_pull_at = now(), last_error = '', last_error_at = NULL
-		WHERE name = ? AND pull_position = ? AND state = 'active'`, to, head, to, name, from)
+		WHERE name = ? AND pull_position = ? AND state = 'active' AND key = ? AND `+countingOldKey+` = ?`, to, head, to, p.Name, from, p.Key, p.OldKey)
 	return n == 1, err
 }
 

@@ -24,7 +24,9 @@ func TestPeerKeepsItsPullPointer(t *testing.T) {
 		return p.PullPosition
 	}
 	move := func(from, to int64) bool {
-		moved, err := models.MovePullPointer(db, "om.example.com", from, to, to)
+		p, err := models.FindPeer(db, "om.example.com")
+		require.NoError(t, err)
+		moved, err := models.MovePullPointer(db, p, from, to, to)
 		require.NoError(t, err)
 		return moved
 	}
@@ -54,6 +56,35 @@ func TestPeerKeepsItsPullPointer(t *testing.T) {
 		_, err := models.FindPeerByKeyID(db, keyID)
 		require.ErrorIs(t, err, models.ErrNotFound, keyID)
 	}
+}
+
+// A key that was revoked, or whose time is over, does not come to count again.
+func TestOldKeyOfPeer(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	require.NoError(t, models.SavePeer(db, "om.example.com", "https://a.example.com", peerKey))
+	change := func(key string, overlap time.Duration) []string {
+		require.NoError(t, models.ChangePeerKey(db, "om.example.com", key, overlap))
+		p, err := models.FindPeer(db, "om.example.com")
+		require.NoError(t, err)
+		return p.Keys()
+	}
+	known := func(keyID string) bool {
+		_, err := models.FindPeerByKeyID(db, keyID)
+		return err == nil
+	}
+	require.Equal(t, []string{otherKey, peerKey}, change(otherKey, time.Hour))
+	require.True(t, known("om.example.com+aaaaaaaa") && known("om.example.com+bbbbbbbb"))
+	require.Equal(t, []string{otherKey, peerKey}, change(otherKey, 2*time.Hour), "the overlap may be changed")
+	require.Equal(t, []string{otherKey}, change(otherKey, 0))
+	require.False(t, known("om.example.com+aaaaaaaa"))
+	require.Equal(t, []string{otherKey}, change(otherKey, time.Hour), "it was revoked")
+	require.Equal(t, []string{peerKey, otherKey}, change(peerKey, time.Hour))
+	require.NoError(t, db.RawQuery("UPDATE peers SET old_key_until = now() - interval '1 second'").Exec())
+	require.False(t, known("om.example.com+bbbbbbbb"))
+	require.Equal(t, []string{peerKey}, change(peerKey, time.Hour), "its time was over")
+	require.NoError(t, models.SetPeerState(db, "om.example.com", models.PeerRemoved))
+	require.ErrorIs(t, models.ChangePeerKey(db, "om.example.com", otherKey, 0), models.ErrNotFound)
 }
 
 // Of all who come with a nonce at once, one is the first.

@@ -2,6 +2,7 @@ package models
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/gobuffalo/pop/v6"
 	"golang.org/x/mod/sumdb/tlog"
@@ -120,12 +121,14 @@ type Tree struct {
 	Epoch     int64  `db:"epoch"`
 	AfterSize *int64 `db:"after_size"` // nil in epoch 1
 	AfterRoot []byte `db:"after_root"`
+	// LoggedAt is when the last event was logged here.
+	LoggedAt time.Time `db:"logged_at"`
 }
 
 // ReadTree returns the present state of the tree.
 func ReadTree(tx *pop.Connection) (*Tree, error) {
 	var t Tree
-	err := one(tx, &t, "read the tree", `SELECT head, tree_size, epoch, after_size, after_root FROM event_log`)
+	err := one(tx, &t, "read the tree", `SELECT head, tree_size, epoch, after_size, after_root, logged_at FROM event_log`)
 	return &t, err
 }
 

@@ -78,3 +78,11 @@ func FailUpstreamList(tx *pop.Connection, module, reason string, ttl, retryIn ti
 		reason, max(0, ttl-retryIn).Seconds(), module)
 	return err
 }
+
+// ForgetUnknownLists forgets the modules that upstream has never known, once it was last asked about them so long ago: whoever asks for
+// names that do not exist would fill the database with them.
+func ForgetUnknownLists(tx *pop.Connection, olderThan time.Duration) error {
+	_, err := exec(tx, "forget modules that upstream does not know", `
+		DELETE FROM upstream_lists WHERE NOT found AND asked_at < now() - make_interval(secs => ?)`, olderThan.Seconds())
+	return err
+}

@@ -55,3 +55,24 @@ func TestUpstreamList(t *testing.T) {
 	require.True(t, take("q", time.Hour), "as soon as it may be asked again")
 	require.Empty(t, find().Error)
 }
+
+// Names that nobody knows do not fill the database for ever; what upstream has known stays.
+func TestForgetUnknownLists(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	for module, found := range map[string]bool{"example.com/known": true, "example.com/unknown": false, "example.com/recent": false} {
+		_, err := models.TakeUpstreamList(db, module, "p", time.Hour, time.Minute)
+		require.NoError(t, err)
+		require.NoError(t, models.SaveUpstreamList(db, module, nil, found, ""))
+	}
+	require.NoError(t, db.RawQuery(`UPDATE upstream_lists SET asked_at = now() - interval '11 minutes' WHERE module <> 'example.com/recent'`).Exec())
+	require.NoError(t, models.ForgetUnknownLists(db, 10*time.Minute))
+	for module, there := range map[string]bool{"example.com/known": true, "example.com/unknown": false, "example.com/recent": true} {
+		_, err := models.FindUpstreamList(db, module)
+		if there {
+			require.NoError(t, err, module)
+			continue
+		}
+		require.ErrorIs(t, err, models.ErrNotFound, module)
+	}
+}

@@ -23,6 +23,8 @@ step build
 "${MAKE:-make}" --no-print-directory -s build
 step browser
 scripts/browser.sh
+step pgbouncer
+scripts/pgbouncer.sh
 
 cluster=.data/test-postgres
 started=

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gobuffalo/pop/v6"
 
+	"olympus/internal/postgres"
 	"olympus/internal/protocol"
 	"olympus/models"
 )
@@ -65,8 +66,9 @@ func (q *appender) run() {
 			return
 		}
 		err := q.commit(group)
-		if err != nil && len(group) > 1 {
-			// One of them may have spoilt it for all: each gets a transaction of its own.
+		if err != nil && len(group) > 1 && !models.IsUnavailable(err) {
+			// One of them may have spoilt it for all: each gets a transaction of its own. If it was the database, they would all wait as
+			// long again, one after the other.
 			for _, a := range group {
 				a.done <- q.commit([]*appendition{a})
 			}
@@ -123,6 +125,9 @@ func (q *appender) commit(group []*appendition) error {
 		}
 		return nil
 	})
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("append %d events: %w: %v", len(events), postgres.ErrSlow, err)
+	}
 	if err == nil {
 		q.d.Follower.Heard(merged.Head) // what this process answers next already counts it in
 	}

@@ -29,14 +29,15 @@ func (d *Deployment) askPeers(ctx context.Context, path, version string) (bool, 
 		events []protocol.Event
 	)
 	for _, p := range peers {
-		if d.fetches.isDown(p.Name) {
-			continue
+		leave, err := d.circuits.peers.Enter(p.Name)
+		if err != nil {
+			continue // each miss would wait for its time-out
 		}
 		wg.Go(func() {
 			logged, _, err := d.Peers.Module(ctx, target(&p), path, version)
+			leave(outcomeOf(err), err)
 			if err != nil {
 				if !errors.Is(err, peer.ErrNotFound) {
-					d.fetches.noteDown(p.Name)
 					d.Log.Info("a peer could not be asked for a version", "peer", p.Name, "module", path, "version", version, "error", err)
 				}
 				return
@@ -61,19 +62,4 @@ func (d *Deployment) askPeers(ctx context.Context, path, version string) (bool, 
 		}
 	}
 	return false, nil
-}
-
-// downFor is how long a peer that could not be asked is left alone by misses: each would wait for its time-out.
-const downFor = 10 * time.Second
-
-func (f *fetches) noteDown(peer string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.down[peer] = time.Now().Add(downFor)
-}
-
-func (f *fetches) isDown(peer string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return time.Now().Before(f.down[peer])
 }

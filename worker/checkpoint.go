@@ -1,16 +1,16 @@
 package worker
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"olympus/internal/blob"
+	"olympus/internal/postgres"
 	"olympus/internal/transparency"
 	"olympus/models"
 )
@@ -20,9 +20,13 @@ const keptCheckpoints = 10_000
 
 // checkpoints are what this process has signed of the log.
 type checkpoints struct {
-	mu sync.Mutex // held while the head is being signed, so that all who want it share one signature
-	// last is the newest checkpoint that this process knows to be kept outside the database.
+	// signing is full while the head is being signed, so that all who want it share one signature. Who has it also has last and so on.
+	signing chan struct{}
+	// last is the newest checkpoint that this process knows to be kept outside the database, and end when the last event in it was
+	// logged: a database that has taken over for another may have grown as long as that, with other events.
 	last   *transparency.Checkpoint
+	end    time.Time
+	warned time.Time // when it was last told that one could not be kept
 	signed *lru.Cache[epochSize, []byte]
 }
 
@@ -33,7 +37,7 @@ type epochSize struct {
 
 func newCheckpoints() *checkpoints {
 	cache, _ := lru.New[epochSize, []byte](keptCheckpoints) // fails only for sizes below 1
-	return &checkpoints{signed: cache}
+	return &checkpoints{signing: make(chan struct{}, 1), signed: cache}
 }
 
 // Checkpoint returns the signed checkpoint of the first events of the log, as many as size says; -1 stands for all of them.
@@ -43,6 +47,20 @@ func newCheckpoints() *checkpoints {
 func (d *Deployment) Checkpoint(ctx context.Context, size int64) ([]byte, error) {
 	note, _, err := d.checkpoint(ctx, size, false)
 	return note, err
+}
+
+// CheckpointUpTo is Checkpoint, but of fewer events, as many as signed says, while what would be signed cannot be kept: when the disk is
+// full, say. Peers then learn of the others a little later.
+func (d *Deployment) CheckpointUpTo(ctx context.Context, size int64) (note []byte, signed int64, err error) {
+	last, err := d.newest(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("sign the log: %w", err)
+	}
+	note, c, err := d.sign(ctx, last, min(size, last.Size), false)
+	if err != nil {
+		return nil, 0, err
+	}
+	return note, c.Size, nil
 }
 
 // GoSumTree is Checkpoint of the whole log in the form that the go command wants of a checksum database.
@@ -62,6 +80,11 @@ func (d *Deployment) checkpoint(ctx context.Context, size int64, goSum bool) ([]
 	if size > last.Size {
 		return nil, nil, fmt.Errorf("sign the log up to %d: it ends at %d", size, last.Size)
 	}
+	return d.sign(ctx, last, size, goSum)
+}
+
+// sign signs the first events of a log whose newest checkpoint is kept outside.
+func (d *Deployment) sign(ctx context.Context, last *transparency.Checkpoint, size int64, goSum bool) ([]byte, *transparency.Checkpoint, error) {
 	c := &transparency.Checkpoint{Origin: d.Name, Size: size, Root: last.Root, Epoch: last.Epoch, After: last.After}
 	if goSum {
 		c.Origin = transparency.GoSumTree
@@ -71,9 +94,11 @@ func (d *Deployment) checkpoint(ctx context.Context, size int64, goSum bool) ([]
 		return note, c, nil
 	}
 	if size < last.Size {
-		if c.Root, err = tlog.TreeHash(size, models.Tiles(d.db(ctx))); err != nil {
+		root, err := tlog.TreeHash(size, models.Tiles(d.db(ctx)))
+		if err != nil {
 			return nil, nil, fmt.Errorf("sign the log up to %d: %w", size, err)
 		}
+		c.Root = root
 	}
 	note, err := d.Signer.SignNote(c.Text())
 	if err != nil {
@@ -92,8 +117,11 @@ func (d *Deployment) KeepSigned(ctx context.Context) error {
 
 // newest returns the checkpoint of the whole log, which is kept outside by then.
 func (d *Deployment) newest(ctx context.Context) (*transparency.Checkpoint, error) {
-	d.checkpoints.mu.Lock()
-	defer d.checkpoints.mu.Unlock()
+	// Whoever waits for one that cannot ask the database does not wait longer than if he had to ask himself.
+	if err := postgres.Enter(ctx, d.checkpoints.signing); err != nil {
+		return nil, err
+	}
+	defer func() { <-d.checkpoints.signing }()
 	if d.checkpoints.last == nil { // nothing has been signed by this process yet
 		if err := d.heedWitnesses(ctx); err != nil {
 			return nil, err
@@ -104,7 +132,7 @@ func (d *Deployment) newest(ctx context.Context) (*transparency.Checkpoint, erro
 		if err != nil {
 			return nil, err
 		}
-		if last := d.checkpoints.last; last != nil && last.Epoch == tree.Epoch && last.Size == tree.Size && tree.Size == tree.Head {
+		if last := d.checkpoints.last; last != nil && last.Epoch == tree.Epoch && last.Size == tree.Size && tree.Size == tree.Head && d.checkpoints.end.Equal(tree.LoggedAt) {
 			return last, nil
 		}
 		kept, err := d.keptOutside(ctx)
@@ -149,13 +177,25 @@ func (d *Deployment) newest(ctx context.Context) (*transparency.Checkpoint, erro
 				continue // another process was faster, maybe with another log: look again
 			}
 			if err != nil {
-				return nil, err
+				return d.fallBack(c, kept, err)
 			}
 		}
-		d.checkpoints.last = c
+		d.checkpoints.last, d.checkpoints.end = c, tree.LoggedAt
 		d.checkpoints.signed.Add(epochSize{c.Epoch, c.Size, false}, note)
 		return c, nil
 	}
+}
+
+// fallBack is for a store that takes no checkpoint: what has been kept before is a checkpoint of this log as well, though not of all of it.
+func (d *Deployment) fallBack(c, kept *transparency.Checkpoint, err error) (*transparency.Checkpoint, error) {
+	if kept == nil || kept.Epoch != c.Epoch {
+		return nil, err
+	}
+	if time.Since(d.checkpoints.warned) > time.Minute {
+		d.checkpoints.warned = time.Now()
+		d.Log.Error("could not keep a checkpoint: peers are shown the log up to the last one that is kept", "kept_events", kept.Size, "events", c.Size, "error", err)
+	}
+	return kept, nil
 }
 
 func (d *Deployment) checkpointOf(ctx context.Context, tree *models.Tree) (*transparency.Checkpoint, error) {
@@ -180,8 +220,7 @@ func (d *Deployment) keptOutside(ctx context.Context) (*transparency.Checkpoint,
 	if err != nil {
 		return nil, err
 	}
-	text, _, _ := bytes.Cut(note, []byte("\n\n"))
-	kept, err := transparency.ParseCheckpoint(string(text)+"\n", d.Name)
+	kept, err := parseSigned(string(note), d.Name)
 	if err != nil {
 		return nil, fmt.Errorf("read the checkpoint in the blob store: %w", err)
 	}

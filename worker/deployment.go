@@ -2,7 +2,7 @@
 // fetches zips and removes those of deleted versions.
 //
 // Work that must survive the process is a job on a durable queue in Postgres (see Queue), one file per kind: push, receive,
-// pull, fetch, fill, remove. A job may run twice, also at the same time in two processes, and each says why that is harmless. What
+// pull, fetch, fill, remove, scrub. A job may run twice, also at the same time in two processes, and each says why that is harmless. What
 // requests wait for (a fill, a fetch, a pull on demand) is the same code, called directly by actions and grifts.
 //
 // Transactions are opened here; SQL is in models. No transaction is held across the network or the blob store.
@@ -20,7 +20,9 @@ import (
 	"github.com/gobuffalo/pop/v6"
 
 	"olympus/internal/blob"
+	"olympus/internal/gate"
 	"olympus/internal/peer"
+	"olympus/internal/postgres"
 	"olympus/internal/signature"
 	"olympus/internal/upstream"
 	"olympus/models"
@@ -37,6 +39,9 @@ type Options struct {
 	MaxZip       int64         // bytes
 	FetchLazy    bool          // leave remote zips where they are until a client asks
 	ListTTL      time.Duration // how long upstream's list of a module is fresh
+
+	// ScrubInterval is how long a held zip may go without being read again whole; 0: for ever.
+	ScrubInterval time.Duration
 
 	// Unproved takes pages of peers without proving them. It is for measuring what proving costs; no setting leads here.
 	Unproved bool
@@ -57,14 +62,23 @@ type Deployment struct {
 	// Process identifies this process to the others of the deployment.
 	Process string
 
+	// Scrubbed counts what this process has read of held zips.
+	Scrubbed *Scrubbed
+
 	appends *appender
 	fills   *fills
 	fetches *fetches
 	pushes  *pushes
 
+	circuits    *circuits
 	checkpoints *checkpoints
 	witnesses   *witnesses
 	lists       *lists
+	queries     *gate.Gate
+	checksums   *gate.Gate
+	waits       *gate.Gate // requests of this process that wait
+	storage     *alarm
+	database    *alarm
 }
 
 // New completes a deployment: it gives the process its identity and registers every kind of job with the queue.
@@ -73,9 +87,15 @@ func New(d *Deployment) (*Deployment, error) {
 	d.fills = newFills()
 	d.fetches = newFetches()
 	d.pushes = newPushes()
+	d.circuits = newCircuits(d)
 	d.checkpoints = newCheckpoints()
 	d.witnesses = newWitnesses()
 	d.lists = newLists()
+	d.queries = gate.New(concurrentQueries, waitingQueries)
+	d.checksums = gate.New(concurrentChecksums, waitingChecksums)
+	d.waits = gate.New(waitingRequests, 0)
+	d.storage, d.database = &alarm{}, &alarm{}
+	d.Scrubbed = &Scrubbed{}
 	for _, kind := range []struct {
 		name     string
 		register func() error
@@ -86,6 +106,7 @@ func New(d *Deployment) (*Deployment, error) {
 		{"fetch", d.registerFetch},
 		{"fill", d.registerFill},
 		{"remove", d.registerRemove},
+		{"scrub", d.registerScrub},
 	} {
 		if err := kind.register(); err != nil {
 			return nil, fmt.Errorf("register the %s job: %w", kind.name, err)
@@ -110,7 +131,7 @@ func (d *Deployment) db(ctx context.Context) *pop.Connection { return d.DB.WithC
 
 // transaction runs f in one transaction bounded by ctx.
 func (d *Deployment) transaction(ctx context.Context, f func(tx *pop.Connection) error) error {
-	return d.db(ctx).Transaction(f)
+	return postgres.Transaction(ctx, d.DB, f)
 }
 
 // record runs a statement that only notes something for people; that it failed is logged, and does not fail the work it tells of.

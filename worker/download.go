@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 	"golang.org/x/mod/module"
 
 	"olympus/internal/blob"
+	"olympus/internal/circuit"
 	"olympus/internal/modzip"
 	"olympus/internal/peer"
 	"olympus/internal/protocol"
@@ -85,13 +89,23 @@ func (d *Deployment) fetchAdd(ctx context.Context, add *protocol.Logged, peers [
 }
 
 func (d *Deployment) fetchFrom(ctx context.Context, add *protocol.Logged, p *models.Peer) error {
-	err := d.download(ctx, add, func(f *os.File) error {
+	leave, err := d.circuits.enterForZip(p.Name)
+	if err != nil {
+		return &PeerError{err}
+	}
+	answered, good := circuit.Neither, circuit.Neither
+	err = d.download(ctx, add, func(f *os.File) error {
 		err := d.Peers.Zip(ctx, target(p), add.Module, add.Version, add.ZipSHA256, min(add.ZipSize, d.MaxZip), f)
+		answered, good = zipOutcomes(f, err)
 		if err != nil {
 			return &PeerError{err}
 		}
 		return nil
 	})
+	if errors.Is(err, modzip.ErrInvalid) {
+		good = circuit.Failed
+	}
+	leave(answered, good, err)
 	switch {
 	case errors.Is(err, peer.ErrNotFound), errors.Is(err, peer.ErrOtherBytes):
 		return fmt.Errorf("%s does not hold it", p.Name)
@@ -99,6 +113,25 @@ func (d *Deployment) fetchFrom(ctx context.Context, add *protocol.Logged, p *mod
 		return fmt.Errorf("from %s: %w", p.Name, err)
 	}
 	return nil
+}
+
+// zipOutcomes tells from how a download ended whether the peer answers, and whether what it sends is good. An answer that begins, or an
+// error that may be one module's, is an answer all the same.
+func zipOutcomes(f *os.File, err error) (answered, good circuit.Outcome) {
+	good = outcomeOf(err)
+	if good != circuit.Failed {
+		return good, good
+	}
+	if _, ours := errors.AsType[*fs.PathError](err); ours {
+		return circuit.Neither, circuit.Neither
+	}
+	status, refused := errors.AsType[*peer.StatusError](err)
+	began, _ := f.Seek(0, io.SeekCurrent)
+	if began > 0 || refused && status.Status == http.StatusInternalServerError ||
+		errors.Is(err, peer.ErrTooLarge) || errors.Is(err, peer.ErrRedirected) {
+		return circuit.Answered, good
+	}
+	return circuit.Failed, good
 }
 
 // PeerError is in the chain of errors that are a peer's, or the network's on the way to it.

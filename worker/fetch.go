@@ -10,6 +10,7 @@ import (
 	"github.com/gobuffalo/pop/v6"
 	"github.com/riverqueue/river"
 
+	"olympus/internal/gate"
 	"olympus/models"
 )
 
@@ -61,7 +62,6 @@ func (d *Deployment) wakeFetch(tx *pop.Connection) error {
 type fetches struct {
 	places *places
 	mu     sync.Mutex
-	down   map[string]time.Time // peers that misses leave alone, until when
 	calls  map[moduleVersion]*fetching
 }
 
@@ -74,7 +74,7 @@ type fetching struct {
 type moduleVersion struct{ module, version string }
 
 func newFetches() *fetches {
-	return &fetches{places: newPlaces(downloadsPerPeer), down: make(map[string]time.Time), calls: make(map[moduleVersion]*fetching)}
+	return &fetches{places: newPlaces(downloadsPerPeer), calls: make(map[moduleVersion]*fetching)}
 }
 
 // fetch works through the backlog until nothing is due. It is safe to run twice, also at once: each run takes other versions, and
@@ -162,6 +162,17 @@ func (d *Deployment) keepLease(ctx context.Context, module, version string) {
 // FetchNow makes the zip of a remote version held, or says why it cannot be. However many requests and processes want it, one
 // downloads it; the others wait for that.
 func (d *Deployment) FetchNow(ctx context.Context, module, version string) error {
+	gate.EndTurn(ctx)
+	leave, err := d.waits.Enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return d.fetchNow(ctx, module, version)
+}
+
+// fetchNow is FetchNow for what does not keep a request waiting by itself.
+func (d *Deployment) fetchNow(ctx context.Context, module, version string) error {
 	key := moduleVersion{module, version}
 	d.fetches.mu.Lock()
 	call, ok := d.fetches.calls[key]

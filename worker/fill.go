@@ -14,6 +14,7 @@ import (
 	"github.com/gobuffalo/pop/v6"
 
 	"olympus/internal/blob"
+	"olympus/internal/gate"
 	"olympus/internal/modzip"
 	"olympus/internal/protocol"
 	"olympus/internal/upstream"
@@ -37,8 +38,8 @@ const (
 )
 
 var (
-	// ErrOverloaded: too many misses wait to be filled. The client may come again later.
-	ErrOverloaded = errors.New("too many modules are being filled")
+	// ErrOverloaded: too many requests wait for what is not here. The client may come again later.
+	ErrOverloaded = gate.ErrFull
 	// ErrDeleted: a tombstone bars the version, and upstream is not asked.
 	ErrDeleted = errors.New("deleted here")
 )
@@ -95,26 +96,23 @@ type Filling struct {
 	info, mod string
 	err       error // why there are no info and mod
 	zipErr    error // why there is no zip
+	waits     *gate.Gate
 }
 
 // Files waits until .info and .mod are durably recorded and returns them. They are what the log will hold.
 func (f *Filling) Files(ctx context.Context) (info, mod string, err error) {
-	select {
-	case <-f.recorded:
-		return f.info, f.mod, f.err
-	case <-ctx.Done():
-		return "", "", ctx.Err()
+	if err := f.waits.Await(ctx, f.recorded); err != nil {
+		return "", "", err
 	}
+	return f.info, f.mod, f.err
 }
 
 // Wait waits until the version is in the log and its zip is held.
 func (f *Filling) Wait(ctx context.Context) error {
-	select {
-	case <-f.done:
-		return f.zipErr
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := f.waits.Await(ctx, f.done); err != nil {
+		return err
 	}
+	return f.zipErr
 }
 
 // ForgetAllUnknown forgets every version that was unknown.
@@ -134,7 +132,7 @@ func (d *Deployment) Fill(path, version string) *Filling {
 	if f, ok := d.fills.calls[key]; ok {
 		return f
 	}
-	f := &Filling{recorded: make(chan struct{}), done: make(chan struct{})}
+	f := &Filling{recorded: make(chan struct{}), done: make(chan struct{}), waits: d.waits}
 	fail := func(err error) *Filling {
 		f.err, f.zipErr = err, err
 		close(f.recorded)
@@ -213,10 +211,12 @@ func (d *Deployment) fill(ctx context.Context, path, version string, f *Filling)
 				return ErrDeleted
 			}
 			f.answer(v.Info, v.Mod)
-			return d.FetchNow(ctx, path, version)
+			return d.fetchNow(ctx, path, version)
 		}
 		if claimed {
-			return d.fillClaimed(ctx, claim, f)
+			if err := d.fillClaimed(ctx, claim, f); !errors.Is(err, models.ErrFillTaken) {
+				return err
+			}
 		}
 		if other, err := models.FindFill(d.db(ctx), path, version); err == nil && other.Recorded() {
 			f.answer(*other.Info, *other.Mod)
@@ -294,7 +294,7 @@ func (d *Deployment) endOnPeers(ctx context.Context, path, version string, f *Fi
 		return ErrDeleted
 	}
 	f.answer(v.Info, v.Mod)
-	return d.FetchNow(ctx, path, version)
+	return d.fetchNow(ctx, path, version)
 }
 
 // fillZip downloads the zip of a fill, checks it, stores it and appends the event: in this order, because an event of our own promises
@@ -344,5 +344,5 @@ func (d *Deployment) fillZip(ctx context.Context, path, version string, meta *up
 	if err := d.Store.Delete(ctx, sums.SHA256); err != nil {
 		return err
 	}
-	return d.FetchNow(ctx, path, version)
+	return d.fetchNow(ctx, path, version)
 }

@@ -119,8 +119,11 @@ func (l *ledger) hold(m testmod.Module, position int64) {
 }
 
 // blob is the file of a module's zip.
-func (l *ledger) blob(m testmod.Module) string {
-	key, err := blob.Key(testmod.Event(l.t, m, "x").ZipSHA256)
+func (l *ledger) blob(m testmod.Module) string { return l.path(testmod.Event(l.t, m, "x").ZipSHA256) }
+
+// path is the file of the blob with a hash.
+func (l *ledger) path(sum string) string {
+	key, err := blob.Key(sum)
 	require.NoError(l.t, err)
 	return filepath.Join(l.dir, key)
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/mod/module"
 
 	"olympus/internal/download"
+	"olympus/internal/gate"
 	"olympus/internal/upstream"
 	"olympus/models"
 )
@@ -25,10 +26,17 @@ const listRetry = 2 * time.Second
 // shortListTimeout is the same where the log already knows versions that can be shown.
 const shortListTimeout = 3 * time.Second
 
+// concurrentLists bounds the lists that one process asks upstream for at a time, waitingLists those that wait for a place besides.
+const (
+	concurrentLists = 32
+	waitingLists    = 2000
+)
+
 // lists are the questions to upstream for lists that this process has under way.
 type lists struct {
 	mu    sync.Mutex
 	calls map[string]*listing
+	gate  *gate.Gate
 }
 
 type listing struct {
@@ -36,7 +44,9 @@ type listing struct {
 	err  error
 }
 
-func newLists() *lists { return &lists{calls: make(map[string]*listing)} }
+func newLists() *lists {
+	return &lists{calls: make(map[string]*listing), gate: gate.New(concurrentLists, waitingLists)}
+}
 
 // Listed is what is known of the versions of a module.
 type Listed struct {
@@ -99,12 +109,9 @@ func (d *Deployment) awaitList(ctx context.Context, path string, something bool)
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	call := d.refreshList(path)
-	var err error
-	select {
-	case <-call.done:
+	err := d.waits.Await(ctx, call.done)
+	if err == nil {
 		err = call.err
-	case <-ctx.Done():
-		err = ctx.Err()
 	}
 	if err != nil && !something {
 		return nil, err
@@ -169,19 +176,30 @@ func (d *Deployment) refreshList(path string) *listing {
 		return call
 	}
 	call := &listing{done: make(chan struct{})}
+	fail := func(err error) *listing {
+		call.err = err
+		close(call.done)
+		return call
+	}
+	if len(d.lists.calls) >= concurrentLists+waitingLists {
+		return fail(ErrOverloaded)
+	}
 	began := d.Queue.beside(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, listTimeout)
 		defer cancel()
-		call.err = d.askUpstream(ctx, path)
+		leave, err := d.lists.gate.Enter(ctx)
+		if err == nil {
+			err = d.askUpstream(ctx, path)
+			leave()
+		}
+		call.err = err
 		d.lists.mu.Lock()
 		delete(d.lists.calls, path)
 		d.lists.mu.Unlock()
 		close(call.done)
 	})
 	if !began {
-		call.err = ErrStopping
-		close(call.done)
-		return call
+		return fail(ErrStopping)
 	}
 	d.lists.calls[path] = call
 	return call

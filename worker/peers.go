@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/gobuffalo/pop/v6"
 	"golang.org/x/mod/module"
@@ -58,6 +59,24 @@ func (d *Deployment) checkPeer(name, url, key string) (string, error) {
 		return "", fmt.Errorf("%w peer: %s is this deployment itself", ErrInvalid, name)
 	}
 	return url, nil
+}
+
+// ChangePeerKey gives a peer the key that it is about to sign with, for the same log. The key before counts for the overlap longer, 0 refuses
+// it from now on. It returns models.ErrNotFound when there is no such peer.
+func (d *Deployment) ChangePeerKey(ctx context.Context, actor, name, key string, overlap time.Duration) error {
+	return d.transaction(ctx, func(tx *pop.Connection) error {
+		before, err := models.FindPeer(tx, name)
+		if err != nil {
+			return err
+		}
+		if _, err := d.checkPeer(name, before.URL, key); err != nil {
+			return err
+		}
+		if err := models.ChangePeerKey(tx, name, key, overlap); err != nil {
+			return err
+		}
+		return models.Audit(tx, actor, "change key", name, fmt.Sprintf("%s; the one before counts for %s", key, overlap))
+	})
 }
 
 // SetPeerState pauses (models.PeerPaused), resumes (models.PeerActive) or removes (models.PeerRemoved) a peer. It returns
@@ -122,7 +141,7 @@ func (d *Deployment) Prefetch(ctx context.Context, path, query string) (version 
 	}
 	version = query
 	if module.Check(path, version) != nil || module.CanonicalVersion(version) != version {
-		if _, version, err = d.Upstream.Query(ctx, path, query); err != nil {
+		if _, version, err = d.Query(ctx, path, query); err != nil {
 			return "", fmt.Errorf("resolve %s@%s: %w", path, query, err)
 		}
 	}

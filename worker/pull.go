@@ -201,10 +201,11 @@ func (d *Deployment) eventLog(ctx context.Context, p *models.Peer, after int64, 
 	if err != nil && errors.Is(context.Cause(ctx), ErrStopping) {
 		return nil, ErrStopping
 	}
+	d.circuits.heard("pull", p.Name, err)
 	return got, err
 }
 
-var errPointerMoved = errors.New("the pull pointer was moved by another pull")
+var errPointerMoved = errors.New("the pull pointer was moved by another pull, or the peer was changed meanwhile")
 
 // takePage records a page and moves the pull pointer over it, in one transaction, once it has proved to be a piece of the signed log.
 func (d *Deployment) takePage(ctx context.Context, log *peerLog, got page, result *Pulled) error {
@@ -229,7 +230,7 @@ func (d *Deployment) takePage(ctx context.Context, log *peerLog, got page, resul
 			}
 			appended, head = len(merged.Appended), merged.Head
 		}
-		moved, err := models.MovePullPointer(tx, p.Name, got.after, got.Next, got.Head)
+		moved, err := models.MovePullPointer(tx, p, got.after, got.Next, got.Head)
 		if err == nil && !moved {
 			err = errPointerMoved
 		}

@@ -91,6 +91,7 @@ func (d *Deployment) push(ctx context.Context, job *river.Job[pushArgs]) error {
 		}
 	}
 	leave(err)
+	d.circuits.heard("push", p.Name, err)
 	if err != nil {
 		d.record(ctx, func(tx *pop.Connection) error { return models.RecordPeerError(tx, p.Name, err.Error()) })
 		return err

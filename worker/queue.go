@@ -19,6 +19,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"olympus/internal/pgxtx"
+	"olympus/internal/postgres"
 )
 
 // Queue is Buffalo's worker.Worker over River: a durable queue of jobs in the same Postgres as everything else. Jobs are queued
@@ -53,6 +54,7 @@ var workersPerKind = map[string]int{
 	"fetch":   1,  // works through the backlog with many downloads at a time
 	"fill":    4,
 	"remove":  2,
+	"scrub":   1,
 	"default": 4,
 }
 
@@ -74,6 +76,7 @@ func NewQueue(ctx context.Context, databaseURL, process string, log *slog.Logger
 		return nil, fmt.Errorf("open the queue: %w", err)
 	}
 	config.MaxConns = 10
+	postgres.Queueing.Apply(config.ConnConfig)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open the queue: %w", err)

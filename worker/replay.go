@@ -79,7 +79,7 @@ func (d *Deployment) clear(ctx context.Context, adds []models.Holding, cleared *
 		if h.Held && h.Served {
 			continue
 		}
-		_, err := d.Store.Stat(ctx, h.ZipSHA256)
+		_, _, err := d.Store.Stat(ctx, h.ZipSHA256)
 		if errors.Is(err, blob.ErrNotFound) {
 			continue
 		}
@@ -101,7 +101,7 @@ func (d *Deployment) confirm(ctx context.Context, adds []models.Holding, held, l
 		if !h.Served {
 			continue
 		}
-		size, err := d.Store.Stat(ctx, h.ZipSHA256)
+		size, _, err := d.Store.Stat(ctx, h.ZipSHA256)
 		switch {
 		case err == nil && size == h.ZipSize:
 			held.Add(1)

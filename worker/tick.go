@@ -23,6 +23,9 @@ const (
 	// housekeeping is how often what has expired is removed.
 	housekeeping = time.Minute
 
+	// unknownListFor is how long it is kept that upstream does not know a module.
+	unknownListFor = 10 * time.Minute
+
 	// abandonedTemp is the age at which a staged file belongs to no download any more.
 	abandonedTemp = time.Hour
 )
@@ -56,18 +59,26 @@ func (d *Deployment) Tick(ctx context.Context) {
 	}
 	every(heartbeat, "say that this process lives", d.beat)
 	every(housekeeping, "sign the head of the log", d.KeepSigned)
+	every(storageLook, "look at the blob store", d.watchStorage)
 	if d.Role == "web" {
 		return
 	}
 	every(housekeeping, "remove what has expired", d.houseKeep)
 	every(housekeeping, "review quarantined peers", d.ReviewQuarantined)
 	every(look, "queue what is due", d.queueDue)
+	if d.ScrubInterval > 0 {
+		every(min(housekeeping, max(look, d.ScrubInterval/8)), "queue the reading of held zips", d.queueScrub)
+	}
 }
 
 // beat says that this process lives, and then looks for what nobody is at. One after the other they need one connection, which matters to
 // an idle deployment; what comes second gets little time, so that the next beat is not late.
 func (d *Deployment) beat(ctx context.Context) error {
-	if err := models.Beat(d.db(ctx), d.Process, d.Role, hostOf(d.Process)); err != nil {
+	err := models.Beat(d.db(ctx), d.Process, d.Role, hostOf(d.Process))
+	if ctx.Err() == nil {
+		d.noteDatabase(err)
+	}
+	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, heartbeat)
@@ -144,7 +155,31 @@ func (d *Deployment) rescue(ctx context.Context) error {
 	return d.transaction(ctx, d.enqueueFills)
 }
 
-// houseKeep removes what has expired, and takes up deleted versions whose zip is still there.
+// reconcileInterval is how often all versions are looked at for those that nobody would fetch.
+const reconcileInterval = time.Hour
+
+// reconcile takes up what should not have been given up. Neither should ever be needed: a job must use up a month of attempts, or a row
+// must be changed by hand.
+func (d *Deployment) reconcile(ctx context.Context) error {
+	n, err := models.ReviveJobs(d.db(ctx), "receive", "fill", "remove", "fetch", "scrub")
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		d.Log.Error("took up jobs that had run out of attempts", "jobs", n)
+	}
+	taken, err := models.TakeChore(d.db(ctx), "look for versions that nobody would fetch", reconcileInterval)
+	if err != nil || !taken {
+		return err
+	}
+	if n, err = models.WakeIdle(d.db(ctx)); n > 0 {
+		d.Log.Error("took up remote versions that nobody would have fetched", "versions", n)
+	}
+	return err
+}
+
+// houseKeep removes what has expired, and takes up what was left undone: jobs that were given up, remote versions that nobody would fetch,
+// deleted ones whose zip is still there.
 func (d *Deployment) houseKeep(ctx context.Context) error {
 	if err := models.ForgetNonces(d.db(ctx)); err != nil {
 		return err
@@ -153,6 +188,18 @@ func (d *Deployment) houseKeep(ctx context.Context) error {
 		return err
 	}
 	if _, err := d.Store.CollectTemp(ctx, abandonedTemp); err != nil {
+		return err
+	}
+	if err := models.ForgetUnknownLists(d.db(ctx), max(unknownListFor, 2*d.ListTTL)); err != nil {
+		return err
+	}
+	if err := d.Upstream.CollectTemp(abandonedTemp); err != nil {
+		return err
+	}
+	if err := d.collect(ctx); err != nil {
+		return err
+	}
+	if err := d.reconcile(ctx); err != nil {
 		return err
 	}
 	left, err := models.HeldDeleted(d.db(ctx), 100)

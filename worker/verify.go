@@ -176,7 +176,7 @@ func (v *verification) state(ctx context.Context) error {
 func (v *verification) zips(ctx context.Context) error {
 	// Listed first: what is stored from now on is no orphan.
 	listed := int64(0)
-	if err := v.Store.List(ctx, func(string, int64) error { listed++; return nil }); err != nil {
+	if err := v.Store.List(ctx, "", func(blob.Entry) error { listed++; return nil }); err != nil {
 		return err
 	}
 	var read, known atomic.Int64
@@ -228,7 +228,7 @@ func (v *verification) eachVersion(ctx context.Context, check func(context.Conte
 
 // verifyDeleted makes sure that the zip of a deleted version is gone. One whose row still says held is about to be removed.
 func (v *verification) verifyDeleted(ctx context.Context, h *models.Holding, known *atomic.Int64) (string, error) {
-	_, err := v.Store.Stat(ctx, h.ZipSHA256)
+	_, _, err := v.Store.Stat(ctx, h.ZipSHA256)
 	switch {
 	case errors.Is(err, blob.ErrNotFound):
 		return "", nil

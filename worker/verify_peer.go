@@ -40,7 +40,7 @@ func (d *Deployment) VerifyPeer(ctx context.Context, name string) (*VerifiedPeer
 	}
 	var remembered *transparency.Checkpoint
 	if p.Checkpoint != "" {
-		if remembered, err = openCheckpoint(p, p.Checkpoint); err != nil {
+		if remembered, err = rememberedCheckpoint(p); err != nil {
 			return nil, err
 		}
 	}

@@ -58,9 +58,7 @@ func (d *Deployment) compare(ctx context.Context, l *peerLog) error {
 		if others[i].Name == l.peer.Name {
 			continue
 		}
-		bounded, cancel := context.WithTimeout(ctx, witnessTimeout)
-		note, err := d.Peers.Witness(bounded, target(&others[i]), l.peer.Name)
-		cancel()
+		note, err := d.askWitness(ctx, &others[i], l.peer.Name)
 		if err != nil {
 			continue // it knows nothing, or cannot be asked
 		}
@@ -73,6 +71,19 @@ func (d *Deployment) compare(ctx context.Context, l *peerLog) error {
 		}
 	}
 	return nil
+}
+
+// askWitness asks a peer for the newest checkpoint that it has verified of a log, unless it did not answer of late.
+func (d *Deployment) askWitness(ctx context.Context, p *models.Peer, log string) (string, error) {
+	leave, err := d.circuits.peers.Enter(p.Name)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, witnessTimeout)
+	defer cancel()
+	note, err := d.Peers.Witness(ctx, target(p), log)
+	leave(outcomeOf(err), err)
+	return note, err
 }
 
 // agrees compares a checkpoint that the peer has signed for somebody else with what it has proved to us.
@@ -129,7 +140,7 @@ func (d *Deployment) heedWitness(ctx context.Context, p *models.Peer) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, witnessTimeout)
 	defer cancel()
-	note, err := d.Peers.Witness(ctx, target(p), d.Name)
+	note, err := d.askWitness(ctx, p, d.Name)
 	if err != nil && !errors.Is(err, peer.ErrNotFound) {
 		return err
 	}
@@ -139,7 +150,7 @@ func (d *Deployment) heedWitness(ctx context.Context, p *models.Peer) error {
 	if err != nil {
 		return nil // it remembers nothing
 	}
-	text, err := signature.OpenNote(d.Signer.VerifierKey(), []byte(note))
+	text, err := signature.OpenNote([]byte(note), d.Signer.VerifierKeys()...)
 	if err != nil {
 		return err
 	}

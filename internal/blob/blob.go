@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -44,13 +43,14 @@ type backend interface {
 	// put stores size bytes of f under key, whole or not at all, in place of what was there.
 	put(ctx context.Context, key string, f io.Reader, size int64) error
 	open(ctx context.Context, key string) (*Blob, error)
-	stat(ctx context.Context, key string) (size int64, err error)
+	stat(ctx context.Context, key string) (size int64, modTime time.Time, err error)
 	remove(ctx context.Context, key string) error
-	list(ctx context.Context, each func(key string, size int64) error) error // blobs only
+	list(ctx context.Context, prefix string, each func(key string, size int64, modTime time.Time) error) error // blobs only
 	// create stores a small object under a key, or returns ErrExists and leaves what is there.
 	create(ctx context.Context, key string, content []byte) error
 	keys(ctx context.Context, prefix string) ([]string, error)
 	check(ctx context.Context) error
+	space(ctx context.Context) (free int64, known bool, err error)
 	close() error
 }
 
@@ -89,9 +89,14 @@ func Open(ctx context.Context, rawURL string, o Options) (*Store, error) {
 	return s, nil
 }
 
+// Young is the age up to which a blob that is wanted again is left as it is by Put. Whoever removes
+// blobs that nobody refers to leaves alone those that are not twice as old.
+const Young = 12 * time.Hour
+
 // Put stores size bytes, read from the start of f, as the blob with this hash. When it returns nil
 // the blob is durable; until then nobody sees any of it. A blob of that size already there is left as
-// it is; one of another size is damaged, since the hash names the bytes, and is replaced.
+// it is unless it is older than Young; one of another size is damaged, since the hash names the bytes,
+// and is replaced.
 //
 // A file made by [Store.Temp] is moved instead of copied where the store can. Either way it stays
 // the caller's, to be given to [Discard].
@@ -100,7 +105,7 @@ func (s *Store) Put(ctx context.Context, sha256 string, f io.ReadSeeker, size in
 	if err != nil {
 		return err
 	}
-	if held, err := s.backend.stat(ctx, key); err == nil && held == size {
+	if held, stored, err := s.backend.stat(ctx, key); err == nil && held == size && time.Since(stored) < Young {
 		return nil
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
@@ -125,16 +130,16 @@ func (s *Store) Open(ctx context.Context, sha256 string) (*Blob, error) {
 	return b, nil
 }
 
-// Stat returns the size in bytes of the blob with this hash.
-func (s *Store) Stat(ctx context.Context, sha256 string) (size int64, err error) {
+// Stat returns the size in bytes of the blob with this hash, and when it was stored.
+func (s *Store) Stat(ctx context.Context, sha256 string) (size int64, stored time.Time, err error) {
 	key, err := Key(sha256)
 	if err != nil {
-		return 0, err
+		return 0, time.Time{}, err
 	}
-	if size, err = s.backend.stat(ctx, key); err != nil {
-		return 0, fmt.Errorf("look up blob %s in the %s store: %w", sha256, s.scheme, err)
+	if size, stored, err = s.backend.stat(ctx, key); err != nil {
+		return 0, time.Time{}, fmt.Errorf("look up blob %s in the %s store: %w", sha256, s.scheme, err)
 	}
-	return size, nil
+	return size, stored, nil
 }
 
 // Delete removes the blob with this hash. Those who have it open can read on. A blob that is not
@@ -150,12 +155,22 @@ func (s *Store) Delete(ctx context.Context, sha256 string) error {
 	return nil
 }
 
-// List calls each for every blob, in the order of their hashes, until it returns an error, which is
-// returned. Sizes are in bytes.
-func (s *Store) List(ctx context.Context, each func(sha256 string, size int64) error) error {
-	err := s.backend.list(ctx, func(key string, size int64) error {
+// Entry is a blob in a list.
+type Entry struct {
+	SHA256 string
+	Size   int64     // bytes
+	Stored time.Time // when
+}
+
+// List calls each for every blob whose hash begins with a prefix of up to two digits, in the order of their hashes, until it returns
+// an error, which is returned.
+func (s *Store) List(ctx context.Context, prefix string, each func(Entry) error) error {
+	if len(prefix) > 2 || strings.Trim(prefix, hexDigits) != "" {
+		return fmt.Errorf("list blobs: prefix %.80q is not up to two lower-case hexadecimal digits", prefix)
+	}
+	err := s.backend.list(ctx, keyPrefix+prefix, func(key string, size int64, stored time.Time) error {
 		if sum, ok := sumOf(key); ok {
-			return each(sum, size)
+			return each(Entry{sum, size, stored})
 		}
 		return nil // not ours: somebody keeps other things in the bucket
 	})
@@ -165,7 +180,7 @@ func (s *Store) List(ctx context.Context, each func(sha256 string, size int64) e
 	return nil
 }
 
-// Check reports whether the store answers, and, for a directory, whether files can be created in it.
+// Check reports whether what is in the store can be read.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.backend.check(ctx); err != nil {
 		return fmt.Errorf("check the %s store: %w", s.scheme, err)
@@ -175,62 +190,6 @@ func (s *Store) Check(ctx context.Context) error {
 
 // Close releases what the store holds open. Blobs must be closed before.
 func (s *Store) Close() error { return s.backend.close() }
-
-// TempDir is the directory in which Temp creates files.
-func (s *Store) TempDir() string { return s.tempDir }
-
-// Temp files carry a name of their own, since a bucket's are staged in a directory that others use.
-const tempPattern = "olympus-*.partial"
-
-// Temp creates a file to stage a download in. The caller gives it to [Discard] in the end, whether
-// it was stored or not; [Store.CollectTemp] removes what a killed process left behind.
-func (s *Store) Temp() (*os.File, error) {
-	f, err := os.CreateTemp(s.tempDir, tempPattern)
-	if err != nil {
-		return nil, fmt.Errorf("stage a download: %w", err)
-	}
-	return f, nil
-}
-
-// Discard closes a file made by [Store.Temp] and removes it, unless Put has moved it.
-func Discard(f *os.File) {
-	// Neither error matters: the file is not needed any more, and CollectTemp is the second chance.
-	_ = f.Close()
-	_ = os.Remove(f.Name())
-}
-
-// CollectTemp removes the staged files that nobody has written to for longer than olderThan, and
-// returns how many. A file still in use survives if olderThan is longer than any pause in a download.
-func (s *Store) CollectTemp(ctx context.Context, olderThan time.Duration) (n int, err error) {
-	entries, err := os.ReadDir(s.tempDir)
-	if err != nil {
-		return 0, fmt.Errorf("collect staged files: %w", err)
-	}
-	deadline := time.Now().Add(-olderThan)
-	for _, entry := range entries {
-		if err := ctx.Err(); err != nil {
-			return n, err
-		}
-		if ours, _ := filepath.Match(tempPattern, entry.Name()); !ours || !entry.Type().IsRegular() {
-			continue
-		}
-		info, err := entry.Info()
-		if err == nil && info.ModTime().After(deadline) {
-			continue
-		}
-		if err == nil {
-			err = os.Remove(filepath.Join(s.tempDir, entry.Name()))
-		}
-		switch {
-		case errors.Is(err, fs.ErrNotExist): // its owner was faster
-		case err != nil:
-			return n, fmt.Errorf("collect staged files: %w", err)
-		default:
-			n++
-		}
-	}
-	return n, nil
-}
 
 // Blob is an open blob. It must be closed.
 type Blob struct {
@@ -270,6 +229,7 @@ func Key(sha256 string) (string, error) {
 const (
 	keyPrefix = "zips/"
 	keySuffix = ".zip"
+	hexDigits = "0123456789abcdef"
 )
 
 // sumOf is the inverse of Key.

@@ -93,8 +93,8 @@ func read(t *testing.T, s *Store, hash string) string {
 func sums(t *testing.T, s *Store) map[string]int64 {
 	t.Helper()
 	found := map[string]int64{}
-	require.NoError(t, s.List(t.Context(), func(hash string, size int64) error {
-		found[hash] = size
+	require.NoError(t, s.List(t.Context(), "", func(e Entry) error {
+		found[e.SHA256] = e.Size
 		return nil
 	}))
 	return found
@@ -115,7 +115,7 @@ func TestPutOpenDelete(t *testing.T) {
 
 		_, err := s.Open(ctx, sum(a))
 		require.ErrorIs(t, err, ErrNotFound)
-		_, err = s.Stat(ctx, sum(a))
+		_, _, err = s.Stat(ctx, sum(a))
 		require.ErrorIs(t, err, ErrNotFound)
 		require.ErrorContains(t, err, sum(a))
 
@@ -127,14 +127,14 @@ func TestPutOpenDelete(t *testing.T) {
 
 		require.Equal(t, a, read(t, s, sum(a)))
 		require.Equal(t, b, read(t, s, sum(b)))
-		size, err := s.Stat(ctx, sum(a))
+		size, _, err := s.Stat(ctx, sum(a))
 		require.NoError(t, err)
 		require.EqualValues(t, len(a), size)
 		require.Equal(t, map[string]int64{sum(a): int64(len(a)), sum(b): int64(len(b))}, sums(t, s))
 
 		stop := errors.New("enough")
 		calls := 0
-		require.ErrorIs(t, s.List(ctx, func(string, int64) error { calls++; return stop }), stop)
+		require.ErrorIs(t, s.List(ctx, "", func(Entry) error { calls++; return stop }), stop)
 		require.Equal(t, 1, calls)
 
 		require.NoError(t, s.Delete(ctx, sum(a)))
@@ -199,7 +199,7 @@ func TestFailedPutLeavesNothing(t *testing.T) {
 				err := s.Put(tc.ctx, sum(content), f, int64(len(content)))
 				require.ErrorContains(t, err, tc.want)
 				require.ErrorContains(t, err, sum(content))
-				_, err = s.Stat(t.Context(), sum(content))
+				_, _, err = s.Stat(t.Context(), sum(content))
 				require.ErrorIs(t, err, ErrNotFound)
 				require.Empty(t, sums(t, s))
 				if f, ok := f.(*os.File); ok {
@@ -279,7 +279,7 @@ func TestKeys(t *testing.T) {
 			"huge":      strings.Repeat("g", 1<<20),
 		} {
 			_, openErr := s.Open(t.Context(), hash)
-			_, statErr := s.Stat(t.Context(), hash)
+			_, _, statErr := s.Stat(t.Context(), hash)
 			for _, err := range []error{
 				openErr, statErr, s.Delete(t.Context(), hash), s.Put(t.Context(), hash, strings.NewReader("x"), 1),
 			} {

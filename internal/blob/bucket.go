@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/url"
 	"strings"
+	"time"
 
 	"gocloud.dev/blob"
 	_ "gocloud.dev/blob/azureblob" // azblob://
@@ -80,20 +81,20 @@ func (b bucket) open(ctx context.Context, key string) (*Blob, error) {
 	return &Blob{content: r, size: r.Size(), modTime: r.ModTime()}, nil
 }
 
-func (b bucket) stat(ctx context.Context, key string) (int64, error) {
+func (b bucket) stat(ctx context.Context, key string) (int64, time.Time, error) {
 	attributes, err := b.Attributes(ctx, key)
 	if err != nil {
-		return 0, missing(err)
+		return 0, time.Time{}, missing(err)
 	}
-	return attributes.Size, nil
+	return attributes.Size, attributes.ModTime, nil
 }
 
 func (b bucket) remove(ctx context.Context, key string) error {
 	return missing(b.Delete(ctx, key))
 }
 
-func (b bucket) list(ctx context.Context, each func(key string, size int64) error) error {
-	objects := b.List(&blob.ListOptions{Prefix: keyPrefix})
+func (b bucket) list(ctx context.Context, prefix string, each func(key string, size int64, modTime time.Time) error) error {
+	objects := b.List(&blob.ListOptions{Prefix: prefix})
 	for {
 		object, err := objects.Next(ctx)
 		if err == io.EOF {
@@ -102,7 +103,7 @@ func (b bucket) list(ctx context.Context, each func(key string, size int64) erro
 		if err != nil {
 			return err
 		}
-		if err := each(object.Key, object.Size); err != nil {
+		if err := each(object.Key, object.Size, object.ModTime); err != nil {
 			return err
 		}
 	}
@@ -115,6 +116,9 @@ func (b bucket) check(ctx context.Context) error {
 	}
 	return err
 }
+
+// space of a bucket has no end.
+func (b bucket) space(context.Context) (int64, bool, error) { return 0, false, nil }
 
 func (b bucket) close() error { return b.Close() }
 

@@ -8,6 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
 )
 
 // directory keeps blobs as files below a root. The Go CDK's own file driver does not sync what it
@@ -35,7 +38,16 @@ func openDirectory(root string) (directory, error) {
 	if err := syncDir(zips); err != nil {
 		return "", err
 	}
-	return d, d.check(context.Background())
+	// Better told now than at the first fill. A full disk is no reason not to start: what is held can be served.
+	f, err := os.CreateTemp(d.tempDir(), tempPattern)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return d, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	Discard(f)
+	return d, nil
 }
 
 // makeDir is os.MkdirAll with every new level made durable.
@@ -98,7 +110,7 @@ func (d directory) put(ctx context.Context, key string, r io.Reader, size int64)
 func (d directory) open(_ context.Context, key string) (*Blob, error) {
 	f, err := os.Open(d.path(key))
 	if err != nil {
-		return nil, notFound(err)
+		return nil, d.notFound(key, err)
 	}
 	info, err := f.Stat()
 	if err != nil {
@@ -108,64 +120,82 @@ func (d directory) open(_ context.Context, key string) (*Blob, error) {
 	return &Blob{content: f, size: info.Size(), modTime: info.ModTime()}, nil
 }
 
-func (d directory) stat(_ context.Context, key string) (int64, error) {
+func (d directory) stat(_ context.Context, key string) (int64, time.Time, error) {
 	info, err := os.Stat(d.path(key))
 	if err != nil {
-		return 0, notFound(err)
+		return 0, time.Time{}, d.notFound(key, err)
 	}
-	return info.Size(), nil
+	return info.Size(), info.ModTime(), nil
 }
 
 func (d directory) remove(_ context.Context, key string) error {
 	path := d.path(key)
 	if err := os.Remove(path); err != nil {
-		return notFound(err)
+		return d.notFound(key, err)
 	}
 	return syncDir(filepath.Dir(path))
 }
 
-func (d directory) list(ctx context.Context, each func(key string, size int64) error) error {
-	root := os.DirFS(string(d))
-	return fs.WalkDir(root, keyPrefix[:len(keyPrefix)-1], func(key string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+// list reads one shard after the other, so that the names of one at a time are in memory.
+func (d directory) list(ctx context.Context, prefix string, each func(key string, size int64, modTime time.Time) error) error {
+	for i := range 256 {
+		shard := fmt.Sprintf("%s%02x/", keyPrefix, i)
+		if !strings.HasPrefix(shard, prefix) {
+			continue
 		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if !entry.Type().IsRegular() {
-			return nil
-		}
-		info, err := entry.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // deleted since the directory was read
+		entries, err := os.ReadDir(d.path(shard))
+		if errors.Is(err, fs.ErrNotExist) && d.check(ctx) == nil {
+			continue // a tree that was copied without its empty directories
 		}
 		if err != nil {
 			return err
 		}
-		return each(key, info.Size())
-	})
+		for _, entry := range entries {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			info, err := entry.Info()
+			if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
+				continue // deleted since the directory was read, or nothing of ours
+			}
+			if err != nil {
+				return err
+			}
+			if err := each(shard+entry.Name(), info.Size(), info.ModTime()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
-// check creates a file and removes it: permission bits alone do not tell of a file system that is
-// mounted read-only or has no inode left.
+// check looks at the directory that every blob is in.
 func (d directory) check(context.Context) error {
-	f, err := os.CreateTemp(d.tempDir(), tempPattern)
-	if err != nil {
-		return err
-	}
-	Discard(f)
-	_, err = os.Stat(filepath.Join(string(d), keyPrefix))
+	_, err := os.ReadDir(d.path(keyPrefix))
 	return err
+}
+
+// space is what the file system leaves to ordinary users.
+func (d directory) space(context.Context) (int64, bool, error) {
+	var stat syscall.Statfs_t
+	if err := syscall.Statfs(string(d), &stat); err != nil {
+		return 0, false, err
+	}
+	return int64(stat.Bavail) * int64(stat.Bsize), true, nil
 }
 
 func (d directory) close() error { return nil }
 
-func notFound(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return ErrNotFound
+// notFound makes ErrNotFound of the error of a file that is not there. Where not even its directory is, all that was stored is out of
+// reach, as when a file system is not mounted: that says nothing of any one blob.
+func (d directory) notFound(key string, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return err
+	if _, gone := os.Stat(filepath.Dir(d.path(key))); gone != nil {
+		return gone
+	}
+	return ErrNotFound
 }
 
 // syncDir makes the names in a directory durable.

@@ -2,10 +2,14 @@ package blob
 
 import (
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -77,11 +81,79 @@ func TestDirectoryUnusable(t *testing.T) {
 	require.NoError(t, s.Check(t.Context()))
 	require.NoError(t, os.RemoveAll(lost))
 	require.ErrorContains(t, s.Check(t.Context()), "check the file store")
+	require.ErrorContains(t, s.CheckWritable(), "stage a download")
 	require.Error(t, s.Put(t.Context(), sum("x"), strings.NewReader("x"), 1))
-	_, err := s.Temp()
+	// That none can be found does not say that any one of them is gone.
+	_, err := s.Open(t.Context(), sum("x"))
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.NotErrorIs(t, err, ErrNotFound)
+	_, _, err = s.Stat(t.Context(), sum("x"))
+	require.NotErrorIs(t, err, ErrNotFound)
+	require.Error(t, s.Delete(t.Context(), sum("x")))
+	require.Error(t, s.List(t.Context(), "", func(Entry) error { return nil }))
+	_, _, err = s.Space(t.Context())
+	require.ErrorContains(t, err, "measure the room of the file store")
+	_, err = s.Temp()
 	require.ErrorContains(t, err, "stage a download")
 	_, err = s.CollectTemp(t.Context(), 0)
 	require.Error(t, err)
+}
+
+func TestSpace(t *testing.T) {
+	t.Parallel()
+	s := openDir(t, t.TempDir())
+	require.NoError(t, s.CheckWritable())
+	require.Empty(t, staged(t, s))
+	free, known, err := s.Space(t.Context())
+	require.NoError(t, err)
+	require.True(t, known)
+	require.Positive(t, free)
+}
+
+// A collector takes what nobody refers to and is old. What is stored once more must not look old to it.
+func TestPutRenewsOldBlob(t *testing.T) {
+	t.Parallel()
+	s := openDir(t, t.TempDir())
+	put := func() time.Time {
+		require.NoError(t, s.Put(t.Context(), sum("x"), strings.NewReader("x"), 1))
+		_, stored, err := s.Stat(t.Context(), sum("x"))
+		require.NoError(t, err)
+		return stored
+	}
+	first := put()
+	require.Equal(t, first, put(), "a young one stays as it is")
+	key, err := Key(sum("x"))
+	require.NoError(t, err)
+	old := first.Add(-2 * Young)
+	require.NoError(t, os.Chtimes(s.backend.(directory).path(key), old, old))
+	require.WithinDuration(t, first, put(), time.Minute)
+	require.Equal(t, "x", read(t, s, sum("x")))
+}
+
+func TestListPrefix(t *testing.T) {
+	t.Parallel()
+	s := openDir(t, t.TempDir())
+	all := map[string][]string{}
+	for i := range 64 {
+		content := strconv.Itoa(i)
+		require.NoError(t, s.Put(t.Context(), sum(content), strings.NewReader(content), int64(len(content))))
+		for n := range 3 {
+			all[sum(content)[:n]] = append(all[sum(content)[:n]], sum(content))
+		}
+	}
+	for prefix, want := range all {
+		slices.Sort(want)
+		var got []string
+		require.NoError(t, s.List(t.Context(), prefix, func(e Entry) error {
+			require.WithinDuration(t, time.Now(), e.Stored, time.Hour)
+			got = append(got, e.SHA256)
+			return nil
+		}))
+		require.Equal(t, want, got, "prefix %q", prefix)
+	}
+	for _, prefix := range []string{"abc", "A", "..", "/", "0/"} {
+		require.ErrorContains(t, s.List(t.Context(), prefix, func(Entry) error { return nil }), "prefix", prefix)
+	}
 }
 
 func TestOpenRefuses(t *testing.T) {

@@ -22,6 +22,9 @@ var (
 	// ErrTooLarge says that an answer has more bytes than we take.
 	ErrTooLarge = errors.New("the answer is too large")
 
+	// ErrRedirected says that the peer sent us where we do not go.
+	ErrRedirected = errors.New("redirected")
+
 	// ErrSlow says that the peer used up our patience: it did not answer, or fell silent, or dripped.
 	ErrSlow = errors.New("the peer is too slow")
 )

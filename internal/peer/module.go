@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/go-json-experiment/json"
@@ -13,8 +14,13 @@ import (
 	"olympus/internal/protocol"
 )
 
-// maxModuleBytes is what a peer may say about one module version.
-const maxModuleBytes = 8 << 20
+const (
+	// maxModuleBytes is what a peer may say about one module version. All but a few versions need less than usualModuleBytes, and since
+	// many are asked for at a time, only maxLarge larger answers are held in memory at once.
+	maxModuleBytes   = 8 << 20
+	usualModuleBytes = 64 << 10
+	maxLarge         = 3
+)
 
 // Module asks a peer what it knows about a module version: the events of its log that are about it, in their order
 // there, and whether it holds the zip. ErrNotFound if it knows nothing.
@@ -43,7 +49,22 @@ func (c *Client) Module(ctx context.Context, t Target, path, version string) (ev
 	case resp.StatusCode != http.StatusOK:
 		return nil, false, statusError(call, resp)
 	}
-	body, err := readAll(resp, maxModuleBytes)
+	content, err := content(resp, maxModuleBytes)
+	if err != nil {
+		return nil, false, fmt.Errorf("%s: %w", call, err)
+	}
+	body, err := io.ReadAll(io.LimitReader(content, usualModuleBytes))
+	if err == nil && len(body) == usualModuleBytes {
+		select {
+		case c.large <- struct{}{}:
+			defer func() { <-c.large }()
+		case <-ctx.Done():
+			return nil, false, fmt.Errorf("%s: wait to read a large answer: %w", call, ctx.Err())
+		}
+		var rest []byte
+		rest, err = io.ReadAll(&cappedReader{r: content, left: maxModuleBytes - usualModuleBytes})
+		body = append(body, rest...)
+	}
 	if err != nil {
 		return nil, false, fmt.Errorf("%s: %w", call, err)
 	}

@@ -4,7 +4,8 @@
 // It holds no state but idle connections, and knows neither the database nor what becomes of the answers. A peer may
 // be slow, broken or hostile: every answer is bounded in bytes and in the patience spent on it, and all but the bytes
 // of a zip, which the caller verifies, is checked before it is returned. No address is ever taken from an answer, except
-// for a redirect of a zip to a host that the operator has named. What is not bounded here is the total time of a large
+// for a redirect of a zip to a host that the operator has named; and wherever the name of a host leads, nothing is sent to link-local,
+// unspecified or multicast addresses, nor to loopback ones unless this deployment lives there itself. What is not bounded here is the total time of a large
 // answer that keeps the minimum rate: that is the deadline of the caller's context.
 package peer
 
@@ -44,6 +45,12 @@ type Options struct {
 	// we did not read does not. Default 1024, after 30 s.
 	MinRate      int64
 	MinRateAfter time.Duration
+
+	// Loopback lets the names of peers lead to loopback addresses. It is for a deployment that lives on one itself: see OnLoopback.
+	Loopback bool
+
+	// Resolver looks up the names of peers; nil for that of the system.
+	Resolver *net.Resolver
 }
 
 func (o Options) withDefaults() Options {
@@ -53,6 +60,8 @@ func (o Options) withDefaults() Options {
 		IdleTimeout:   cmp.Or(o.IdleTimeout, 20*time.Second),
 		MinRate:       cmp.Or(o.MinRate, 1024),
 		MinRateAfter:  cmp.Or(o.MinRateAfter, 30*time.Second),
+		Loopback:      o.Loopback,
+		Resolver:      o.Resolver,
 	}
 }
 
@@ -61,6 +70,7 @@ type Client struct {
 	signer    *signature.Signer
 	options   Options
 	transport *http.Transport
+	large     chan struct{} // places for answers that are larger than usual
 }
 
 // NewClient makes a client whose requests signer signs.
@@ -72,12 +82,13 @@ func NewClient(signer *signature.Signer, options Options) *Client {
 	return &Client{
 		signer:  signer,
 		options: options,
+		large:   make(chan struct{}, maxLarge),
 		transport: &http.Transport{
 			// Peers are configured one by one. A proxy that the environment asks for would see every zip, and
 			// redirects and addresses would no longer be ours to judge.
 			Proxy:                  nil,
 			Protocols:              &protocols,
-			DialContext:            (&net.Dialer{Timeout: options.DialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+			DialContext:            dialer(options),
 			TLSHandshakeTimeout:    options.DialTimeout,
 			DisableCompression:     true, // asked for, and bounded, where we want it
 			MaxResponseHeaderBytes: 64 << 10,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -107,7 +106,7 @@ func (c *Client) openZip(ctx context.Context, method string, t Target, path, ver
 			return call{}, nil, err
 		}
 	}
-	return call{}, nil, fmt.Errorf("%s: more than %d redirects", next, maxRedirects)
+	return call{}, nil, fmt.Errorf("%s: %w: more than %d redirects", next, ErrRedirected, maxRedirects)
 }
 
 // namesOther reports whether an entity tag is the SHA-256 of another zip. Deployments use the hash as a strong tag; tags
@@ -138,7 +137,7 @@ func follow(t Target, from call, resp *http.Response) (call, error) {
 	}
 	to, err := at.Parse(resp.Header.Get("Location"))
 	if err != nil || resp.Header.Get("Location") == "" {
-		return call{}, fmt.Errorf("%s: redirect without a usable Location", from)
+		return call{}, fmt.Errorf("%s: %w without a usable Location", from, ErrRedirected)
 	}
 	to.Fragment, to.RawFragment = "", ""
 	home, err := url.Parse(t.URL)
@@ -147,15 +146,15 @@ func follow(t Target, from call, resp *http.Response) (call, error) {
 	}
 	switch {
 	case to.Scheme != "http" && to.Scheme != "https", to.User != nil, to.Opaque != "":
-		err = errors.New("redirect to something that is no plain http or https URL")
+		err = fmt.Errorf("%w to something that is no plain http or https URL", ErrRedirected)
 	case at.Scheme == "https" && to.Scheme == "http":
-		err = fmt.Errorf("redirect from https to http, %s", to.Host)
+		err = fmt.Errorf("%w from https to http, %s", ErrRedirected, to.Host)
 	case hostPort(to.Scheme, to.Host) == hostPort(home.Scheme, home.Host):
 		return call{method: from.method, url: to.String(), header: heldOnly()}, nil
 	case t.StorageHost != "" && hostPort(to.Scheme, to.Host) == hostPort(to.Scheme, t.StorageHost):
 		return call{method: from.method, url: to.String(), unsigned: true}, nil
 	default:
-		err = fmt.Errorf("redirect to %s, which is neither the peer nor its storage host", to.Host)
+		err = fmt.Errorf("%w to %s, which is neither the peer nor its storage host", ErrRedirected, to.Host)
 	}
 	return call{}, fmt.Errorf("%s: %w", from, err)
 }

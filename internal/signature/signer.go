@@ -20,7 +20,8 @@ type Signer struct {
 
 	bare     httpsig.Signer // for requests without a body
 	withBody httpsig.Signer
-	note     note.Signer
+	notes    []note.Signer // the key, then the one before it
+	oldVKey  string        // empty for none
 }
 
 // NewSigner takes a note signer key, PRIVATE+KEY+name+hash+key. Its errors never contain the key.
@@ -44,7 +45,7 @@ func NewSigner(skey string) (*Signer, error) {
 		return nil, fmt.Errorf("parse signing key of %q: %w", checked.Name(), err)
 	}
 
-	s := &Signer{name: checked.Name(), keyID: formatKeyID(checked.Name(), checked.KeyHash()), vkey: vkey, note: checked}
+	s := &Signer{name: checked.Name(), keyID: formatKeyID(checked.Name(), checked.KeyHash()), vkey: vkey, notes: []note.Signer{checked}}
 	key := httpsig.Key{KeyID: s.keyID, Algorithm: httpsig.Ed25519, Key: private}
 	if s.bare, err = newLibrarySigner(key, methodComponent, targetComponent); err != nil {
 		return nil, fmt.Errorf("make a signer for %q: %w", s.name, err)
@@ -74,6 +75,27 @@ func (s *Signer) KeyID() string { return s.keyID }
 
 // VerifierKey is the public half, "name+hash+key", for peers to check signatures with.
 func (s *Signer) VerifierKey() string { return s.vkey }
+
+// AndOld adds the key that the deployment had before: it goes on signing notes for those who know only that one, and no requests.
+func (s *Signer) AndOld(skey string) error {
+	old, err := NewSigner(skey)
+	if err != nil {
+		return fmt.Errorf("old key: %w", err)
+	}
+	if old.name != s.name || old.keyID == s.keyID {
+		return fmt.Errorf("old key: %s is not an earlier key of %s", old.keyID, s.name)
+	}
+	s.notes, s.oldVKey = append(s.notes, old.notes...), old.vkey
+	return nil
+}
+
+// VerifierKeys are the public halves of all keys that sign notes, that of VerifierKey first.
+func (s *Signer) VerifierKeys() []string {
+	if s.oldVKey == "" {
+		return []string{s.vkey}
+	}
+	return []string{s.vkey, s.oldVKey}
+}
 
 // Sign sets Signature-Input and Signature on a client's request and, unless body is nil, Content-Digest. body is
 // what will be sent: Sign does not touch req.Body. What is signed as the target is req.URL in normal form (see

@@ -51,7 +51,7 @@ func newChecksumDB(setting string, cache ChecksumCache, places []place, web *web
 	case len(fields) == 0:
 		return nil, errors.New(`neither a name, nor a key, nor "off"`)
 	case len(fields) > 2:
-		return nil, fmt.Errorf("%q has more than two fields", redact(setting))
+		return nil, fmt.Errorf("%q has more than two fields", redactSetting(setting))
 	case setting == "off":
 		return nil, nil
 	}

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,8 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -152,7 +155,7 @@ func (d *direct) run(ctx context.Context, result any, path, query string, args .
 	}
 	defer d.slots.Release(1)
 
-	dir, err := os.MkdirTemp(d.tempDir, "olympus-direct-")
+	dir, err := os.MkdirTemp(d.tempDir, directPattern)
 	if err != nil {
 		return ourFault("make a directory for the go command", err)
 	}
@@ -161,8 +164,9 @@ func (d *direct) run(ctx context.Context, result any, path, query string, args .
 	cmd.Env, cmd.Dir = d.env, dir
 	var stdout, stderr limitedBuffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	// A group of its own, to end the version control system with it: left alone, that may hang for hours.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = childAttributes()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
 
@@ -178,6 +182,27 @@ func (d *direct) run(ctx context.Context, result any, path, query string, args .
 	}
 	if err := json.Unmarshal(stdout.Bytes(), result); err != nil {
 		return &FailedError{URL: "direct", Err: fmt.Errorf("output of the go command: %w", err)}
+	}
+	return nil
+}
+
+// directPattern names the directories that the go command is run in.
+const directPattern = "olympus-direct-*"
+
+// CollectTemp removes the directories of processes that were killed while they ran the go command, once they are older than olderThan,
+// which must be longer than any run.
+func (u *Upstream) CollectTemp(olderThan time.Duration) error {
+	dirs, err := filepath.Glob(filepath.Join(cmp.Or(u.direct.tempDir, os.TempDir()), directPattern))
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		if info, err := os.Stat(dir); err != nil || time.Since(info.ModTime()) < olderThan {
+			continue
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return ourFault("remove the directory of a go command", err)
+		}
 	}
 	return nil
 }

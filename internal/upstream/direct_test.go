@@ -123,6 +123,18 @@ func TestDirect(t *testing.T) {
 	_, _, err = fetch(t, u, testmod.Module{Path: repoPath, Version: version})
 	require.NoError(t, err)
 
+	// What a killed process has left goes once it is old.
+	old, young, other := filepath.Join(tempDir, "olympus-direct-1"), filepath.Join(tempDir, "olympus-direct-2"), filepath.Join(tempDir, "other")
+	for _, dir := range []string{old, young, other} {
+		require.NoError(t, os.Mkdir(dir, 0o700))
+	}
+	long := time.Now().Add(-2 * time.Hour)
+	require.NoError(t, os.Chtimes(old, long, long))
+	require.NoError(t, os.Chtimes(other, long, long))
+	require.NoError(t, u.CollectTemp(time.Hour))
+	require.NoDirExists(t, old)
+	require.NoError(t, os.Remove(young))
+	require.NoError(t, os.Remove(other))
 	left, err := os.ReadDir(tempDir)
 	require.NoError(t, err)
 	require.Empty(t, left)

@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+
+	"olympus/internal/circuit"
 )
 
 // ErrTooLarge is in the chain of a *FailedError if an answer was larger than what is taken.
@@ -42,6 +44,8 @@ type FailedError struct {
 	URL    string // what was asked for, without credentials, or "direct"
 	Status int    // HTTP status, 0 if there was no answer
 	Err    error  // why it failed, or what the answer said; may be nil if there is a status
+
+	unreached bool // no answer began
 }
 
 func (e *FailedError) Error() string {
@@ -59,6 +63,11 @@ func (e *FailedError) Unwrap() error { return e.Err }
 
 // Timeout is true if the place was too slow to answer, and false if it answered uselessly.
 func (e *FailedError) Timeout() bool {
+	if last, ok := errors.AsType[*circuit.OpenError](e.Err); ok {
+		// It was not asked, for a reason that holds on.
+		earlier, ok := errors.AsType[*FailedError](last.Last)
+		return ok && earlier.Timeout()
+	}
 	if e.Status == http.StatusGatewayTimeout || errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, os.ErrDeadlineExceeded) {
 		return true
 	}
@@ -89,6 +98,13 @@ var credentials = regexp.MustCompile(`://[^/@\s]*@`)
 
 // redact removes the credentials from all URLs in a text, whether they are well-formed or not.
 func redact(text string) string { return credentials.ReplaceAllString(text, "://") }
+
+// allCredentials are what may come before the host in a setting that is one URL, and perhaps none that is well-formed: a password may hold
+// anything, slashes and "@" too.
+var allCredentials = regexp.MustCompile(`(?s)://.*@`)
+
+// redactSetting is redact for a setting.
+func redactSetting(text string) string { return allCredentials.ReplaceAllString(text, "://") }
 
 // firstLine is the first line of what someone else wrote, short and safe to print.
 func firstLine(text string) string {

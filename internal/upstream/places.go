@@ -53,7 +53,7 @@ func parsePlaces(list string, web *webClient, direct *direct, maxZip int64, publ
 
 // parseBase reads the URL of a proxy or a checksum database. As in GOPROXY, a host stands for its https URL.
 func parseBase(text string) (*url.URL, error) {
-	bad := func(reason string) error { return fmt.Errorf("%q: %s", redact(text), reason) }
+	bad := func(reason string) error { return fmt.Errorf("%q: %s", redactSetting(text), reason) }
 	if strings.ContainsAny(text, ".:/") && !strings.Contains(text, ":/") && !path.IsAbs(text) {
 		text = "https://" + text
 	}

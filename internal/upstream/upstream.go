@@ -82,6 +82,8 @@ type Timeouts struct {
 	Stall time.Duration
 	// Direct is for one run of the go command: 10 min.
 	Direct time.Duration
+	// Pause is how long a host that did not answer several times in a row is left out, give or take a quarter: 10 s.
+	Pause time.Duration
 }
 
 // Upstream asks the places that misses are filled from. Its methods may be called concurrently; they do not join equal
@@ -91,6 +93,7 @@ type Timeouts struct {
 // disagrees, and a *FailedError if they could not find out. Anything else is a fault on our side, such as a full disk.
 type Upstream struct {
 	places  []place
+	web     *webClient
 	private string
 	direct  *direct
 	sums    *checksumDB // nil if off
@@ -137,9 +140,9 @@ func newUpstream(opts Options, publicHost string) (*Upstream, error) {
 		u.maxZip = zip.MaxZipFile
 	}
 	u.direct = newDirect(opts, u.maxZip)
-	web := newWebClient(opts)
+	u.web = newWebClient(opts)
 	var err error
-	if u.places, err = parsePlaces(opts.Proxies, web, u.direct, u.maxZip, publicHost); err != nil {
+	if u.places, err = parsePlaces(opts.Proxies, u.web, u.direct, u.maxZip, publicHost); err != nil {
 		return nil, fmt.Errorf("list of proxies: %w", err)
 	}
 	if u.places[0].source == source(u.direct) {
@@ -147,7 +150,7 @@ func newUpstream(opts Options, publicHost string) (*Upstream, error) {
 			return nil, fmt.Errorf("list of proxies: direct needs the go command: %w", err)
 		}
 	}
-	if u.sums, err = newChecksumDB(opts.ChecksumDB, opts.Cache, u.places, web); err != nil {
+	if u.sums, err = newChecksumDB(opts.ChecksumDB, opts.Cache, u.places, u.web); err != nil {
 		return nil, fmt.Errorf("checksum database: %w", err)
 	}
 	return u, nil

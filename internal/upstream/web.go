@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"olympus/internal/circuit"
 )
 
 const (
@@ -27,6 +29,7 @@ const (
 type webClient struct {
 	web, files    *http.Client
 	header, stall time.Duration
+	circuits      *circuit.Set // by host
 }
 
 func newWebClient(opts Options) *webClient {
@@ -46,6 +49,8 @@ func newWebClient(opts Options) *webClient {
 		files:  &http.Client{Transport: http.NewFileTransport(http.Dir("/")), CheckRedirect: checkRedirect},
 		header: orDefault(opts.Timeouts.Header, 30*time.Second),
 		stall:  orDefault(opts.Timeouts.Stall, 30*time.Second),
+
+		circuits: circuit.NewSet(circuit.Options{Failures: hostFailures, Pause: opts.Timeouts.Pause}),
 	}
 }
 
@@ -56,12 +61,15 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 	return d
 }
 
+// errRedirected is in the chain of errors about redirects that are not followed.
+var errRedirected = errors.New("redirected")
+
 func checkRedirect(req *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
-		return fmt.Errorf("more than %d redirects", maxRedirects)
+		return fmt.Errorf("%w: more than %d redirects", errRedirected, maxRedirects)
 	}
 	if via[0].URL.Scheme != req.URL.Scheme && req.URL.Scheme != "https" {
-		return fmt.Errorf("redirected from %s to %s", via[0].URL.Scheme, req.URL.Scheme)
+		return fmt.Errorf("%w from %s to %s", errRedirected, via[0].URL.Scheme, req.URL.Scheme)
 	}
 	return nil
 }
@@ -85,9 +93,22 @@ func (r *remote) below(path string) *remote {
 }
 
 // get writes what is at the percent-encoded path below the base to w, at most limit bytes. The error is a *FailedError
-// unless w failed; isMissing tells whether the path does not exist.
+// unless w failed; isMissing tells whether the path does not exist. A host that did not answer of late is not asked.
 func (r *remote) get(ctx context.Context, path string, limit int64, w io.Writer) error {
 	u := r.base.JoinPath(path)
+	if r.base.Scheme == "file" {
+		return r.getFrom(ctx, u, limit, w)
+	}
+	leave, err := r.client.circuits.Enter(hostOf(r.base))
+	if err != nil {
+		return &FailedError{URL: u.String(), Err: err}
+	}
+	err = r.getFrom(ctx, u, limit, w)
+	leave(outcome(ctx, err), err)
+	return err
+}
+
+func (r *remote) getFrom(ctx context.Context, u *url.URL, limit int64, w io.Writer) error {
 	failed := &FailedError{URL: u.String()}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -96,7 +117,7 @@ func (r *remote) get(ctx context.Context, path string, limit int64, w io.Writer)
 
 	resp, err := r.do(ctx, u)
 	if err != nil {
-		failed.Err = cause(ctx, err)
+		failed.Err, failed.unreached = cause(ctx, err), !errors.Is(err, errRedirected)
 		return failed
 	}
 	defer resp.Body.Close()
