@@ -45,7 +45,7 @@ func hide(secret string) string {
 	return "…"
 }
 
-var userInURL = regexp.MustCompile(`://[^/,|\s]*@`)
+var userInURL = regexp.MustCompile(`://[^,|\s]*@`)
 
 // hideUsers blanks users and passwords in the URLs of a text.
 func hideUsers(text string) string { return userInURL.ReplaceAllString(text, "://…@") }
