@@ -19,6 +19,7 @@ func TestCrashFetchAndRemove(t *testing.T) {
 		crash{"fetch, half of the zip read, with another process", func() func() { return fetchHalfRead(t, om, "ob.example.com", another) }},
 		crash{"fetch, stored and not recorded", func() func() { return fetchStored(t, om) }},
 		crash{"fetch, stored and not recorded, then deleted", func() func() { return fetchStoredThenDeleted(t, om) }},
+		crash{"fetch, deleted, then stored and not recorded", func() func() { return fetchDeletedThenStored(t, om) }},
 		crash{"delete, at the head of the log", func() func() { return deleteAtHead(t) }},
 		crash{"remove, acknowledged and not begun", func() func() { return removeNotBegun(t) }},
 		crash{"remove, zip gone and not recorded", func() func() { return removeGone(t) }},
@@ -82,6 +83,29 @@ func fetchStoredThenDeleted(t *testing.T, om *neighbour) func() {
 	row.release()
 	p = p.again()
 	p.administrate(http.StatusOK, http.MethodPost, "/modules/example.com/mx@v1.0.0/delete", `{"reason":"taken down"}`)
+	return func() {
+		eventually(t, "the zip is gone", func() bool { return s.blob(mx) == nil })
+		s.deleted(p)
+	}
+}
+
+// fetchDeletedThenStored stores after the zips of the deleted version have been removed: nobody else knows then that there is one again.
+func fetchDeletedThenStored(t *testing.T, om *neighbour) func() {
+	s := newSite(t, "oe.example.com")
+	zip := om.withhold(s, true, isZip)
+	p := s.start()
+	p.knows(om.deployment)
+	om.pushTo(p)
+	awaitFrom(t, "the download", zip.arrived)
+	p.administrate(http.StatusOK, http.MethodPost, "/modules/example.com/mx@v1.0.0/delete", `{"reason":"taken down"}`)
+	eventually(t, "its zips are removed", func() bool {
+		return s.count("SELECT count(*) FROM river_job WHERE kind = 'remove' AND state = 'completed'") == 1
+	})
+	versions := s.hold("LOCK versions IN EXCLUSIVE MODE")
+	zip.open()
+	versions.awaitBlocked("held = true")
+	require.NotNil(t, s.blob(mx))
+	p = restarted.kill(p, versions.release)
 	return func() {
 		eventually(t, "the zip is gone", func() bool { return s.blob(mx) == nil })
 		s.deleted(p)

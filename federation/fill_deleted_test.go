@@ -31,6 +31,9 @@ func TestDeletedWhileFilled(t *testing.T) {
 			got := awaitFrom(t, "the answer", asked)
 			require.Equal(t, http.StatusForbidden, got.status, got.body)
 			require.Empty(t, om.blobs())
+			if ext == download.Zip {
+				require.Equal(t, 2, om.count("river_job WHERE kind = 'remove'"), "one for the delete, and one for the zip that came after it")
+			}
 		})
 	}
 }

@@ -3,10 +3,12 @@ package federation
 import (
 	"archive/zip"
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"net/http"
 	"strings"
@@ -142,26 +144,49 @@ func TestHostilePeerOfAProcess(t *testing.T) {
 	require.Empty(t, s.staged())
 }
 
-// crafted is a zip of entries that no honest tool would write.
+// crafted is a zip of entries that no honest tool would write, each of one byte or of as many MiB of zeros as its size says.
 func crafted(t *testing.T, files ...zip.FileHeader) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	for i := range files {
-		f := &files[i]
-		size := 1
-		if f.UncompressedSize64 > 0 {
-			size = int(f.UncompressedSize64)
-		}
-		out, err := w.CreateHeader(&zip.FileHeader{Name: f.Name, Method: zip.Deflate, ExternalAttrs: f.ExternalAttrs, CreatorVersion: 3 << 8})
-		require.NoError(t, err)
-		for ; size > 0; size -= 1 << 20 {
-			_, err := out.Write(make([]byte, min(size, 1<<20)))
+		f := &zip.FileHeader{Name: files[i].Name, Method: zip.Deflate, ExternalAttrs: files[i].ExternalAttrs, CreatorVersion: 3 << 8}
+		if files[i].UncompressedSize64 == 0 {
+			out, err := w.CreateHeader(f)
 			require.NoError(t, err)
+			_, err = out.Write([]byte{0})
+			require.NoError(t, err)
+			continue
 		}
+		zeros, sum := deflatedZeros(t, int(files[i].UncompressedSize64>>20))
+		f.CRC32, f.CompressedSize64, f.UncompressedSize64 = sum, uint64(len(zeros)), files[i].UncompressedSize64
+		out, err := w.CreateRaw(f)
+		require.NoError(t, err)
+		_, err = out.Write(zeros)
+		require.NoError(t, err)
 	}
 	require.NoError(t, w.Close())
 	return b.Bytes()
+}
+
+// deflatedZeros is n MiB of zeros and their checksum. One MiB is compressed, and repeated.
+func deflatedZeros(t *testing.T, n int) ([]byte, uint32) {
+	t.Helper()
+	zeros := make([]byte, 1<<20)
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, flate.DefaultCompression)
+	require.NoError(t, err)
+	_, err = w.Write(zeros)
+	require.NoError(t, err)
+	require.NoError(t, w.Flush())
+	piece := bytes.Clone(b.Bytes())
+	require.NoError(t, w.Close())
+	last := b.Bytes()[len(piece):]
+	sum := uint32(0)
+	for range n {
+		sum = crc32.Update(sum, crc32.IEEETable, zeros)
+	}
+	return append(bytes.Repeat(piece, n), last...), sum
 }
 
 // Zips that are just what the log says, and must not be taken all the same, and bodies without end in place of zips: none is kept or

@@ -2,11 +2,11 @@ package federation
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -74,16 +75,27 @@ func newSite(t *testing.T, name string, settings ...string) *site {
 	t.Helper()
 	s := &site{t: t, name: name, database: testdb.URL(t), data: t.TempDir(), settings: settings}
 	s.db = testdb.Open(t, s.database)
-	// All of 127/8 is this machine. An address of its own spares each process the hunt for a port that stays free until it listens.
-	_, err := rand.Read(s.network[1:])
-	require.NoError(t, err)
-	s.network[0] = 127
+	s.network = nextNetwork()
 	s.url = s.urlOf(s.address())
 	return s
 }
 
 // processPort is outside of the range that the system takes ports for outgoing connections from.
 const processPort = "3000"
+
+// networks is the number of the network that was given out last. It begins anywhere, because the tests may run twice at a time.
+var networks = func() *atomic.Uint32 {
+	var last atomic.Uint32
+	last.Store(rand.Uint32())
+	return &last
+}()
+
+// nextNetwork returns a network that no other site of this test run has. All of 127/8 is this machine, and an address of its own spares
+// each process the hunt for a port that stays free until it listens.
+func nextNetwork() [3]byte {
+	n := networks.Add(1)
+	return [3]byte{127, 1 + byte(n>>8)%254, byte(n)}
+}
 
 func (s *site) address() string {
 	s.started++

@@ -152,6 +152,8 @@ func TestTaskFailsWithoutItsDeployment(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("the database is down")
 	env := Env{Open: func(context.Context) (*worker.Deployment, func() error, error) { return nil, nil, broken }, Stdout: io.Discard}
+	_, key, err := signature.GenerateKey("om.example.com")
+	require.NoError(t, err)
 	for _, task := range tasks() {
 		if task.namespace == "key" {
 			continue
@@ -159,7 +161,9 @@ func TestTaskFailsWithoutItsDeployment(t *testing.T) {
 		args := map[string][]string{
 			"URL [KEY]": {"http://127.0.0.1:1"}, "NAME": {"om.example.com"}, "M@V": {"example.com/m@v1.0.0"},
 			"M@V REASON...": {"example.com/m@v1.0.0", "why"},
+			"NAME KEY [OVERLAP]": {"om.example.com", key},
 		}[task.args]
+		require.GreaterOrEqual(t, len(args), task.least, "this test has no arguments for %s %s", task, task.args)
 		require.ErrorIs(t, task.call(t.Context(), env, args), broken, task.String())
 	}
 }

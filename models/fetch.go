@@ -47,11 +47,13 @@ func TakeVersion(tx *pop.Connection, module, version string, lease time.Duration
 	return n == 1, err
 }
 
-// ExtendLease keeps a taken version for another lease, while its download lasts.
+// ExtendLease keeps a taken version for another lease, while its download lasts: also one that was deleted meanwhile, because the download
+// may yet store its zip (see Unremoved).
 func ExtendLease(tx *pop.Connection, module, version string, lease time.Duration) error {
 	_, err := exec(tx, fmt.Sprintf("keep %s@%s", module, version), `
-		UPDATE versions SET `+leased+`
-		WHERE module = ? AND version = ? AND fetch_leased_until IS NOT NULL AND fetch_due_at IS NOT NULL`,
+		UPDATE versions SET fetch_leased_until = now() + make_interval(secs => ?),
+			fetch_due_at = CASE WHEN fetch_due_at IS NOT NULL THEN now() + make_interval(secs => ?) END
+		WHERE module = ? AND version = ? AND fetch_leased_until IS NOT NULL`,
 		lease.Seconds(), lease.Seconds(), module, version)
 	return err
 }
@@ -104,18 +106,27 @@ func MarkLost(tx *pop.Connection, module, version, reason string) error {
 	return err
 }
 
-// HeldDeleted returns the zips that are still in our blob store although their versions are deleted.
-func HeldDeleted(tx *pop.Connection, limit int) ([]Version, error) {
+// unremoved is true of a deleted version whose zip is in our blob store, or may be: a lease that has run out is that of a download which
+// may have stored the zip after everything of the version was removed, and whose process died before it could take it back.
+const unremoved = `v.deleted AND (v.held OR v.fetch_leased_until <= now())`
+
+// Unremoved returns deleted versions whose zips are still to be removed although no job is about to.
+func Unremoved(tx *pop.Connection, limit int) ([]Version, error) {
 	var rows []Version
-	err := all(tx, &rows, "list deleted versions that are still held", `SELECT `+versionColumns+fromVersions+`
-		WHERE v.held AND v.deleted LIMIT ?`, limit)
+	err := all(tx, &rows, "list deleted versions whose zips are not removed", `SELECT `+versionColumns+fromVersions+`
+		WHERE `+unremoved+` AND NOT EXISTS (
+			SELECT FROM river_job j WHERE j.kind = 'remove' AND j.state IN ('available', 'retryable', 'running', 'scheduled')
+			AND j.args->>'module' = v.module AND j.args->>'version' = v.version
+		) LIMIT ?`, limit)
 	return rows, err
 }
 
-// MarkRemoved records that the zip of a deleted version is no longer in our blob store.
+// MarkRemoved records that the zip of a deleted version is no longer in our blob store. While a download of it is under way that says
+// nothing about what will be there.
 func MarkRemoved(tx *pop.Connection, module, version string) error {
 	_, err := exec(tx, fmt.Sprintf("record %s@%s as removed", module, version), `
-		UPDATE versions SET held = false WHERE module = ? AND version = ? AND deleted`, module, version)
+		UPDATE versions v SET held = false, fetch_leased_until = CASE WHEN fetch_leased_until > now() THEN fetch_leased_until END
+		WHERE module = ? AND version = ? AND deleted`, module, version)
 	return err
 }
 

@@ -129,9 +129,45 @@ func TestPinnedAddStays(t *testing.T) {
 	v = find(t, db, "example.com/m")
 	require.False(t, v.Known())
 	require.True(t, v.Held, "until the zip is really gone")
-	left, err := models.HeldDeleted(db, 10)
-	require.NoError(t, err)
-	require.Len(t, left, 1)
+	require.Equal(t, []string{"example.com/m"}, unremoved(t, db))
 	require.NoError(t, models.MarkRemoved(db, "example.com/m", "v1.0.0"))
 	require.False(t, find(t, db, "example.com/m").Held)
+	require.Empty(t, unremoved(t, db))
+}
+
+func unremoved(t *testing.T, db *pop.Connection) (paths []string) {
+	t.Helper()
+	left, err := models.Unremoved(db, 10)
+	require.NoError(t, err)
+	for i := range left {
+		paths = append(paths, left[i].Module)
+	}
+	return paths
+}
+
+// A download that was under way when its version was deleted may store the zip after it was removed: once nobody extends its lease any more,
+// the zip is to be removed again.
+func TestRemovedWhileDownloaded(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	merge(t, db, add(t, "example.com/m", "v1.0.0", "a", now()), add(t, "example.com/n", "v1.0.0", "a", now()))
+	taken, err := models.TakeVersion(db, "example.com/m", "v1.0.0", time.Minute)
+	require.NoError(t, err)
+	require.True(t, taken)
+	merge(t, db, say(protocol.KindDelete, "example.com/m", "v1.0.0"), say(protocol.KindDelete, "example.com/n", "v1.0.0"))
+	require.Empty(t, unremoved(t, db), "nothing was held")
+
+	for range 2 {
+		require.NoError(t, models.MarkRemoved(db, "example.com/m", "v1.0.0"))
+		require.NoError(t, models.ExtendLease(db, "example.com/m", "v1.0.0", time.Hour))
+		v := find(t, db, "example.com/m")
+		require.Nil(t, v.FetchDueAt)
+		require.Greater(t, time.Until(*v.FetchLeasedUntil), 50*time.Minute, "the download lasts")
+		require.Empty(t, unremoved(t, db))
+	}
+	require.NoError(t, models.ExtendLease(db, "example.com/m", "v1.0.0", 0))
+	require.Equal(t, []string{"example.com/m"}, unremoved(t, db))
+	require.NoError(t, models.MarkRemoved(db, "example.com/m", "v1.0.0"))
+	require.Nil(t, find(t, db, "example.com/m").FetchLeasedUntil)
+	require.Empty(t, unremoved(t, db))
 }

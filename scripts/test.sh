@@ -48,4 +48,5 @@ if [ -z "${TEST_DATABASE_URL:-}" ]; then
   export TEST_DATABASE_URL
 fi
 step "go test -race"
-go test -race -timeout 20m "$@" ./...
+# Most of the tests wait for processes and databases rather than compute.
+go test -race -timeout 20m -parallel 4 "$@" ./...

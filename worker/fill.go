@@ -334,8 +334,11 @@ func (d *Deployment) fillZip(ctx context.Context, path, version string, meta *up
 		if err := models.EndFill(tx, path, version); err != nil {
 			return err
 		}
-		held, err = models.HoldAdd(tx, path, version, sums.H1, sums.SHA256)
-		return err
+		if held, err = models.HoldAdd(tx, path, version, sums.H1, sums.SHA256); err != nil || held {
+			return err
+		}
+		// Should this process die before it takes the zip back. The job leaves a version alone that is not deleted.
+		return d.enqueueRemoves(tx, []removeArgs{{path, version}})
 	})
 	if err != nil || held {
 		return err

@@ -33,19 +33,35 @@ func (d *Deployment) enqueueRemoves(tx *pop.Connection, deleted []removeArgs) er
 	return d.Queue.enqueue(tx, jobs...)
 }
 
-// remove takes the zip of a deleted version out of the blob store, and those that were stored and never recorded as held because their
-// process died. It is safe to run twice: removing what is gone is no error, and a tombstone is for ever, so that nothing can have come
-// back in between. The row says held until the blob is really gone.
-func (d *Deployment) remove(ctx context.Context, job *river.Job[removeArgs]) error {
-	module, version := job.Args.Module, job.Args.Version
-	if err := d.transaction(ctx, func(tx *pop.Connection) error { return models.EndFill(tx, module, version) }); err != nil {
+// removeAgain queues the removal of zips that are, or may be, in the blob store although their versions are deleted.
+func (d *Deployment) removeAgain(ctx context.Context) error {
+	left, err := models.Unremoved(d.db(ctx), maxRemoveAgain)
+	if err != nil || len(left) == 0 {
 		return err
 	}
+	deleted := make([]removeArgs, len(left))
+	for i := range left {
+		deleted[i] = removeArgs{left[i].Module, left[i].Version}
+	}
+	return d.transaction(ctx, func(tx *pop.Connection) error { return d.enqueueRemoves(tx, deleted) })
+}
+
+// maxRemoveAgain bounds the removals that are queued again at a time.
+const maxRemoveAgain = 100
+
+// remove takes the zip of a deleted version out of the blob store, and those that were stored and never recorded as held because their
+// process died. It is safe to run twice: removing what is gone is no error, and a tombstone is for ever. The row says held until the blob
+// is really gone; what a download that is under way stores yet, that takes back itself, or else removeAgain finds its lease.
+func (d *Deployment) remove(ctx context.Context, job *river.Job[removeArgs]) error {
+	module, version := job.Args.Module, job.Args.Version
 	v, err := models.FindVersion(d.db(ctx), module, version)
 	if errors.Is(err, models.ErrNotFound) || err == nil && !v.Deleted {
 		return nil
 	}
 	if err != nil {
+		return err
+	}
+	if err := d.transaction(ctx, func(tx *pop.Connection) error { return models.EndFill(tx, module, version) }); err != nil {
 		return err
 	}
 	events, err := models.EventsOf(d.db(ctx), module, version)

@@ -138,8 +138,8 @@ func (d *Deployment) queueDue(ctx context.Context) error {
 	return d.transaction(ctx, d.wakeFetch)
 }
 
-// rescue takes up the jobs and fills of processes that have died, and jobs of this one that have ended while the database could not be
-// told.
+// rescue takes up the jobs and fills of processes that have died, jobs of this one that have ended while the database could not be told,
+// and zips of deleted versions that somebody who died may have left.
 func (d *Deployment) rescue(ctx context.Context) error {
 	n, err := models.RescueJobs(d.db(ctx), d.Process, d.Queue.atWork(), patience)
 	if err != nil {
@@ -149,10 +149,15 @@ func (d *Deployment) rescue(ctx context.Context) error {
 		d.Log.Warn("took up jobs that nobody was at", "jobs", n)
 	}
 	abandoned, err := models.AnyAbandonedFill(d.db(ctx), patience)
-	if err != nil || !abandoned {
+	if err != nil {
 		return err
 	}
-	return d.transaction(ctx, d.enqueueFills)
+	if abandoned {
+		if err := d.transaction(ctx, d.enqueueFills); err != nil {
+			return err
+		}
+	}
+	return d.removeAgain(ctx)
 }
 
 // reconcileInterval is how often all versions are looked at for those that nobody would fetch.
@@ -178,8 +183,7 @@ func (d *Deployment) reconcile(ctx context.Context) error {
 	return err
 }
 
-// houseKeep removes what has expired, and takes up what was left undone: jobs that were given up, remote versions that nobody would fetch,
-// deleted ones whose zip is still there.
+// houseKeep removes what has expired, and takes up what was left undone: jobs that were given up, remote versions that nobody would fetch.
 func (d *Deployment) houseKeep(ctx context.Context) error {
 	if err := models.ForgetNonces(d.db(ctx)); err != nil {
 		return err
@@ -199,16 +203,5 @@ func (d *Deployment) houseKeep(ctx context.Context) error {
 	if err := d.collect(ctx); err != nil {
 		return err
 	}
-	if err := d.reconcile(ctx); err != nil {
-		return err
-	}
-	left, err := models.HeldDeleted(d.db(ctx), 100)
-	if err != nil || len(left) == 0 {
-		return err
-	}
-	deleted := make([]removeArgs, len(left))
-	for i := range left {
-		deleted[i] = removeArgs{left[i].Module, left[i].Version}
-	}
-	return d.transaction(ctx, func(tx *pop.Connection) error { return d.enqueueRemoves(tx, deleted) })
+	return d.reconcile(ctx)
 }
