@@ -160,7 +160,7 @@ func TestTaskFailsWithoutItsDeployment(t *testing.T) {
 		}
 		args := map[string][]string{
 			"URL [KEY]": {"http://127.0.0.1:1"}, "NAME": {"om.example.com"}, "M@V": {"example.com/m@v1.0.0"},
-			"M@V REASON...": {"example.com/m@v1.0.0", "why"},
+			"M@V REASON...":      {"example.com/m@v1.0.0", "why"},
 			"NAME KEY [OVERLAP]": {"om.example.com", key},
 		}[task.args]
 		require.GreaterOrEqual(t, len(args), task.least, "this test has no arguments for %s %s", task, task.args)
