@@ -34,7 +34,7 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 	}))
 	named := regexp.MustCompile("`[A-Za-z_][A-Za-z0-9_./]*`")
 	isPath := regexp.MustCompile(`^(actions|bench|browser|config|demo|docs|faults|federation|grifts|internal|migrations|models|public|scripts|templates|worker)/|^[a-z_]+\.(go|yml)$`)
-	for _, document := range []string{"README.md", "docs/architecture.md", "docs/operating.md", "docs/protocol.md", "docs/security.md"} {
+	for _, document := range documents(t) {
 		text, err := os.ReadFile(document)
 		require.NoError(t, err)
 		_, limits, _ := bytes.Cut(text, []byte("\n## Limits\n"))
@@ -52,4 +52,64 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 			}
 		}
 	}
+}
+
+func documents(t *testing.T) []string {
+	t.Helper()
+	top, err := filepath.Glob("*.md")
+	require.NoError(t, err)
+	docs, err := filepath.Glob("docs/*.md")
+	require.NoError(t, err)
+	require.NotEmpty(t, top)
+	require.NotEmpty(t, docs)
+	return append(top, docs...)
+}
+
+// Links between the documents, and to the source, lead somewhere: to a file, and to a heading in it.
+func TestDocumentsLinkToWhatIsThere(t *testing.T) {
+	t.Parallel()
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	for _, document := range documents(t) {
+		text, err := os.ReadFile(document)
+		require.NoError(t, err)
+		for _, found := range link.FindAllSubmatch(text, -1) {
+			target := string(found[1])
+			if strings.Contains(target, "://") {
+				continue
+			}
+			path, anchor, _ := strings.Cut(target, "#")
+			if path = filepath.Join(filepath.Dir(document), path); strings.HasPrefix(target, "#") {
+				path = document
+			}
+			linked, err := os.ReadFile(path)
+			if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
+				err = nil
+			}
+			require.NoError(t, err, "%s links to %s", document, target)
+			if anchor != "" {
+				require.Contains(t, anchors(linked), anchor, "%s links to %s", document, target)
+			}
+		}
+	}
+}
+
+// anchors are what the headings of a document are linked by.
+func anchors(text []byte) []string {
+	var all []string
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(line, "#") {
+			continue
+		}
+		heading := strings.ToLower(strings.TrimSpace(strings.TrimLeft(line, "#")))
+		all = append(all, strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+				return r
+			}
+			return -1
+		}, heading))
+	}
+	return all
 }

@@ -43,8 +43,8 @@ if [ -z "${TEST_DATABASE_URL:-}" ]; then
   step postgres
   scripts/postgres.sh status "$cluster" 2>/dev/null || started=$cluster
   # Without fsync an acknowledged commit still survives kill -9 of Postgres, which the tests do; only a
-  # crash of the machine would lose it.
-  TEST_DATABASE_URL=$(scripts/postgres.sh start "$cluster" 0 fsync=off full_page_writes=off)
+  # crash of the machine would lose it. Tests of processes at all crash points at once take some hundred connections.
+  TEST_DATABASE_URL=$(scripts/postgres.sh start "$cluster" 0 fsync=off full_page_writes=off max_connections=1000)
   export TEST_DATABASE_URL
 fi
 step "go test -race"
