@@ -14,15 +14,32 @@ import (
 	"github.com/gobuffalo/buffalo"
 )
 
-// actor is how changes over HTTP are named in the audit trail.
-const actor = "http"
+// How changes are named in the audit trail.
+const (
+	actorHTTP    = "http"
+	actorBrowser = "browser"
+)
 
-// authorize lets only the bearer of the administrator's token pass (RFC 6750). Without a token nobody passes.
+func actorOf(c buffalo.Context) string {
+	if formOf(c.Request().Context()) != nil {
+		return actorBrowser
+	}
+	return actorHTTP
+}
+
+// authorize lets only the bearer of the administrator's token pass (RFC 6750), and the forms of a browser that has signed in with it. Without
+// a token nobody passes.
 func (p *pages) authorize(next buffalo.Handler) buffalo.Handler {
 	want := sha256.Sum256([]byte(p.AdminToken))
 	return func(c buffalo.Context) error {
 		if p.AdminToken == "" {
 			return forbidden("administration over HTTP is off: set OLYMPUS_ADMIN_TOKEN")
+		}
+		if f := formOf(c.Request().Context()); f != nil {
+			if err := p.authorizeForm(c.Request(), f); err != nil {
+				return err
+			}
+			return next(c)
 		}
 		scheme, token, _ := strings.Cut(c.Request().Header.Get("Authorization"), " ")
 		// Equal lengths and constant time, so that an answer's delay tells nothing of the token.
@@ -33,6 +50,22 @@ func (p *pages) authorize(next buffalo.Handler) buffalo.Handler {
 		}
 		return next(c)
 	}
+}
+
+// authorizeForm lets the forms pass that were given to the session that sends them.
+func (p *pages) authorizeForm(r *http.Request, f *form) error {
+	own, ok := p.sessions.of(r)
+	if !ok {
+		return unauthorized("sign in first")
+	}
+	if p.fromOtherSite(r) || !p.sessions.owns(own, f.token) {
+		return forbidden("this form was not made for you, or is too old: go back, reload the page and try again")
+	}
+	path := strings.TrimSuffix(r.URL.Path, "/")
+	if !f.sure && (strings.HasSuffix(path, "/delete") || strings.HasSuffix(path, "/remove")) {
+		return badRequest("say that you are sure: this cannot be undone")
+	}
+	return nil
 }
 
 // readBody reads a JSON object strictly: a misspelt or repeated field is an error that names it, never a default. An empty body leaves

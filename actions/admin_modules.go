@@ -29,7 +29,7 @@ func (p *pages) prefetch(c buffalo.Context) error {
 	}
 	db := p.Deployment.DB.WithContext(c)
 	// On its own: what was prefetched may have been here before, and a client could have asked for it as well.
-	if err := models.Audit(db, actor, "prefetch", body.Module+"@"+version, ""); err != nil {
+	if err := models.Audit(db, actorOf(c), "prefetch", body.Module+"@"+version, ""); err != nil {
 		return err
 	}
 	v, err := models.FindVersion(db, body.Module, version)
@@ -60,7 +60,7 @@ func (p *pages) change(c buffalo.Context, change func(actor, path, version, reas
 	if err := readBody(c, &body); err != nil {
 		return err
 	}
-	changed, err := change(actor, path, version, body.Reason)
+	changed, err := change(actorOf(c), path, version, body.Reason)
 	if err != nil {
 		return err
 	}

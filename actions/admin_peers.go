@@ -38,7 +38,7 @@ func (p *pages) putPeer(c buffalo.Context) error {
 	} else if err != nil {
 		return err
 	}
-	if err := p.Deployment.AddPeer(c, actor, name, body.URL, body.Key); err != nil {
+	if err := p.Deployment.AddPeer(c, actorOf(c), name, body.URL, body.Key); err != nil {
 		return err
 	}
 	return p.answerPeer(c, status)
@@ -64,13 +64,16 @@ func (p *pages) answerPeer(c buffalo.Context, status int) error {
 }
 
 func (p *pages) setPeer(c buffalo.Context, state string) error {
-	return p.Deployment.SetPeerState(c, actor, c.Param("name"), state)
+	return p.Deployment.SetPeerState(c, actorOf(c), c.Param("name"), state)
 }
 
 // deletePeer removes a peer.
 func (p *pages) deletePeer(c buffalo.Context) error {
 	if err := p.setPeer(c, models.PeerRemoved); err != nil {
 		return err
+	}
+	if f := formOf(c.Request().Context()); f != nil {
+		return p.goOn(c, f, noticeOf(c.Request(), nil))
 	}
 	return c.Render(http.StatusNoContent, nil)
 }
@@ -100,7 +103,7 @@ func (p *pages) acceptPeer(c buffalo.Context) error {
 	if peer.State != models.PeerQuarantined {
 		return &statusError{status: http.StatusConflict, message: fmt.Sprintf("peer %s is %s, not quarantined", peer.Name, peer.State)}
 	}
-	if err := p.Deployment.AcceptPeer(c, actor, peer.Name); err != nil {
+	if err := p.Deployment.AcceptPeer(c, actorOf(c), peer.Name); err != nil {
 		return err
 	}
 	return p.answerPeer(c, http.StatusOK)
@@ -126,7 +129,7 @@ func (p *pages) rekeyPeer(c buffalo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.Deployment.ChangePeerKey(c, actor, peer.Name, body.Key, overlap); err != nil {
+	if err := p.Deployment.ChangePeerKey(c, actorOf(c), peer.Name, body.Key, overlap); err != nil {
 		return err
 	}
 	return p.answerPeer(c, http.StatusOK)

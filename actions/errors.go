@@ -54,6 +54,7 @@ func statusOf(err error) int {
 	var failed *upstream.FailedError
 	var checksum *upstream.ChecksumError
 	var unknown *upstream.NotFoundError
+	var jobState *worker.JobStateError
 	var fromPeer *worker.PeerError
 	switch {
 	case errors.As(err, &own):
@@ -75,6 +76,8 @@ func statusOf(err error) int {
 		return http.StatusRequestEntityTooLarge
 	case errors.Is(err, worker.ErrDeleted):
 		return http.StatusForbidden
+	case errors.As(err, &jobState):
+		return http.StatusConflict
 	case errors.Is(err, worker.ErrTooManyPushes):
 		return http.StatusTooManyRequests
 	case errors.Is(err, worker.ErrOverloaded), errors.Is(err, worker.ErrStopping), models.IsUnavailable(err):

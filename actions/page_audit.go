@@ -59,8 +59,10 @@ func (p *pages) showAudit(c buffalo.Context) error {
 // actorWord says by which way a change came.
 func actorWord(by string) string {
 	switch by {
-	case actor:
+	case actorHTTP:
 		return "over HTTP"
+	case actorBrowser:
+		return "in a browser"
 	case "task":
 		return "by a task"
 	}

@@ -15,6 +15,8 @@ import (
 type jobView struct {
 	ID, Kind, State, Peer, PeerHref, Attempt, Error string
 	Created, Due                                    template.HTML
+	Href                                            string
+	CanRetry, CanDiscard                            bool
 }
 
 type jobsPageView struct {
@@ -75,7 +77,7 @@ func (p *pages) showJobs(c buffalo.Context) error {
 		view.Turns = newestFirst("", "", next)
 	}
 	for i := range jobs {
-		view.Jobs = append(view.Jobs, newJobView(&jobs[i], links))
+		view.Jobs = append(view.Jobs, p.newJobView(&jobs[i], links))
 	}
 	return p.html(c, http.StatusOK, "jobs", "Jobs", view)
 }
@@ -109,13 +111,15 @@ func jobsPage(db *pop.Connection, before, after int64) (jobs []models.Job, newer
 }
 
 // newJobView shows a job. links are the addresses of the peers that there are.
-func newJobView(j *models.Job, links map[string]string) jobView {
+func (p *pages) newJobView(j *models.Job, links map[string]string) jobView {
 	attempt := counted(int64(j.Attempt))
 	if j.MaxAttempts < unlimited {
 		attempt += " of " + counted(int64(j.MaxAttempts))
 	}
 	return jobView{
 		ID: counted(j.ID), Kind: j.Kind, State: j.State, Peer: j.Peer, PeerHref: links[j.Peer], Attempt: attempt, Error: oneLine(j.Error),
-		Created: ago(&j.CreatedAt), Due: ago(&j.ScheduledAt),
+		Created: ago(&j.CreatedAt), Due: ago(&j.ScheduledAt), Href: p.link("jobs", strconv.FormatInt(j.ID, 10)),
+		CanRetry:   j.State == "retryable" || j.State == "discarded" || j.State == "cancelled",
+		CanDiscard: j.State == "retryable" || j.State == "available" || j.State == "scheduled" || j.State == "running",
 	}
 }

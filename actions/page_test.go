@@ -69,7 +69,7 @@ func TestPagesHeaders(t *testing.T) {
 			require.Contains(t, got.header.Get("Content-Security-Policy"), "default-src 'none'; style-src 'self'; img-src 'self'", path)
 			require.NotContains(t, got.header.Get("Content-Security-Policy"), "unsafe")
 			require.Equal(t, "nosniff", got.header.Get("X-Content-Type-Options"), path)
-			require.Equal(t, "no-referrer", got.header.Get("Referrer-Policy"), path)
+			require.Equal(t, "same-origin", got.header.Get("Referrer-Policy"), path)
 			require.Contains(t, got.header.Get("Vary"), "Accept", path)
 			require.Empty(t, got.header.Values("Set-Cookie"), path)
 			require.Less(t, len(got.body), 40_000, path)

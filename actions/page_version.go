@@ -84,15 +84,15 @@ func (p *pages) showVersion(c buffalo.Context) error {
 }
 
 type versionView struct {
-	Module, Version, ModuleHref string
-	State, Sentence             string
-	Conflict                    bool
-	Served                      bool
-	CanDeprecate, CanDelete     bool
-	InfoHref, ModHref, ZipHref  string
-	Facts                       []fact
-	Troubles                    []trouble
-	Events                      []eventView
+	Module, Version, ModuleHref, Href string
+	State, Sentence                   string
+	Conflict                          bool
+	Served                            bool
+	CanDeprecate, CanDelete           bool
+	InfoHref, ModHref, ZipHref        string
+	Facts                             []fact
+	Troubles                          []trouble
+	Events                            []eventView
 }
 
 // fact is one line of a list of facts. Value is a string or template.HTML.
@@ -104,7 +104,7 @@ type fact struct {
 
 func (p *pages) newVersionView(v *models.Version, events []protocol.Logged) versionView {
 	view := versionView{
-		Module: v.Module, Version: v.Version, ModuleHref: p.pageLink("modules", "prefix", v.Module),
+		Module: v.Module, Version: v.Version, Href: p.versionLink(v.Module, v.Version), ModuleHref: p.pageLink("modules", "prefix", v.Module),
 		State: v.State(), Sentence: p.whereabouts(v), Conflict: v.Conflict,
 		Served: v.Known(), CanDeprecate: !v.Deprecated && !v.Deleted, CanDelete: !v.Deleted,
 		Events: p.eventViews(events),

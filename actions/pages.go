@@ -20,11 +20,12 @@ import (
 // pages are the operator's pages and administration over HTTP: a Buffalo application behind the routes for machines.
 type pages struct {
 	*App
-	buffalo *buffalo.App
-	engine  *render.Engine
-	assets  map[string]*asset
-	base    string // path of the deployment's URL, which every link on a page begins with
-	allowed []allowed
+	buffalo  *buffalo.App
+	engine   *render.Engine
+	assets   map[string]*asset
+	sessions *sessionSigner
+	base     string // path of the deployment's URL, which every link on a page begins with
+	allowed  []allowed
 }
 
 // allowed says that a method is routed for the paths that match.
@@ -45,7 +46,7 @@ const (
 // each request, methods and bodies taken from forms, the worker.
 func (a *App) newPages() (http.Handler, error) {
 	quietPlugins()
-	p := &pages{App: a, base: basePath(a.URL)}
+	p := &pages{App: a, base: basePath(a.URL), sessions: newSessions(a.AdminToken, a.Deployment.Name, a.URL)}
 	var err error
 	if p.assets, err = loadAssets(); err != nil {
 		return nil, err
@@ -78,6 +79,9 @@ func (a *App) newPages() (http.Handler, error) {
 	b.GET("/jobs", p.showJobs)
 	b.GET("/audit", p.showAudit)
 	b.GET("/assets/{file}", p.showAsset)
+	b.GET("/signin", p.showSignIn)
+	b.POST("/signin", p.signIn)
+	b.POST("/signout", p.signOut)
 
 	admin := b.Group("/")
 	admin.Use(p.authorize)
@@ -88,9 +92,12 @@ func (a *App) newPages() (http.Handler, error) {
 	admin.POST("/peers/{name:.+}/resume", p.resumePeer)
 	admin.POST("/peers/{name:.+}/accept", p.acceptPeer)
 	admin.POST("/peers/{name:.+}/rekey", p.rekeyPeer)
+	admin.POST("/peers/{name:.+}/remove", p.deletePeer) // forms have no DELETE
 	admin.POST("/modules", p.prefetch)
 	admin.POST("/modules/{version:.+}/deprecate", p.deprecate)
 	admin.POST("/modules/{version:.+}/delete", p.delete)
+	admin.POST("/jobs/{id}/retry", p.retryJob)
+	admin.POST("/jobs/{id}/discard", p.discardJob)
 
 	for _, route := range b.Routes() {
 		pattern, err := route.MuxRoute.GetPathRegexp()
@@ -114,7 +121,7 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy",
 		"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin") // without one a browser says of no form where it comes from
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 
 	patience := pagePatience
@@ -136,6 +143,13 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		own.Header = r.Header.Clone()
 		own.Header.Set("Content-Type", "application/json")
 		own.Body = http.MaxBytesReader(w, r.Body, maxAdminBody)
+		if isForm(r) {
+			var err error
+			if own, err = takeForm(own); err != nil {
+				p.problem(w, r, err)
+				return
+			}
+		}
 	}
 	p.buffalo.ServeHTTP(w, own)
 }
@@ -150,7 +164,11 @@ func (p *pages) failed(status int, err error, c buffalo.Context) error {
 		return nil // nobody is listening
 	}
 	status = statusOf(err) // of one table for everything, not of Buffalo's
-	if r.Method != http.MethodGet || wantsJSON(r) {
+	f := formOf(r.Context())
+	if f != nil && status == http.StatusUnauthorized && p.AdminToken != "" && !strings.HasSuffix(r.URL.Path, "/signin/") {
+		return p.toSignIn(c, f)
+	}
+	if f == nil && (r.Method != http.MethodGet || wantsJSON(r)) {
 		w.Header().Add("Vary", "Accept")
 		p.problem(w, r, err)
 		return nil

@@ -45,18 +45,25 @@ func (p *pages) html(c buffalo.Context, status int, name, title string, view any
 	c.Set("navigation", menu)
 	c.Set("stylesheet", p.assetLink("olympus.css"))
 	c.Set("icon", p.assetLink("olympus.svg"))
+	c.Set("signin", p.link("signin")+"?back="+url.QueryEscape(p.here(c.Request())))
+	c.Set("signout", p.link("signout"))
 	c.Set("made", exactly(time.Now()))
 	c.Set("view", view)
+	p.setReader(c)
 	h := c.Response().Header()
 	h.Add("Vary", "Accept")
+	h.Add("Vary", "Cookie")
 	if h.Get("Cache-Control") == "" {
 		h.Set("Cache-Control", "no-cache")
 	}
 	return c.Render(status, p.engine.HTML(name))
 }
 
-// json renders a value as it stands, without escapes for HTML.
+// json renders a value as it stands, without escapes for HTML. A form is answered with the page to go on to.
 func (p *pages) json(c buffalo.Context, status int, value any) error {
+	if f := formOf(c.Request().Context()); f != nil {
+		return p.goOn(c, f, noticeOf(c.Request(), value))
+	}
 	h := c.Response().Header()
 	h.Add("Vary", "Accept")
 	h.Set("Cache-Control", "no-cache")

@@ -268,6 +268,7 @@ func (o *oracle) judgeList(q *question, a *answer) {
 			continue
 		}
 		switch {
+		case o.heardLate(rec.held, q):
 		case q.shown[rec.version]:
 			o.against(q, "it has forgotten %s, which it has shown before", rec.version)
 		case before(rec.held, d, q.sent):

@@ -50,8 +50,13 @@ func (tr *trial) onlyHere(d string, ext download.Ext, status int, body []byte) {
 	tr.judge(tr.ask(d, tested, ext, true), &answer{status: status, body: body})
 }
 
-// fill has the zip served, as it should be.
-func (tr *trial) fill(d string) { tr.get(d, tested, download.Zip, 200, body(tr.t, download.Zip)) }
+// fill has the zip served, as it should be, long enough ago for every process to know of it.
+func (tr *trial) fill(d string) {
+	tr.fillNow(d)
+	tr.of(tested).held[d] = time.Now().Add(-2 * hearsay)
+}
+
+func (tr *trial) fillNow(d string) { tr.get(d, tested, download.Zip, 200, body(tr.t, download.Zip)) }
 
 func (tr *trial) list(d, versions string) { tr.get(d, listing, download.List, 200, []byte(versions)) }
 
@@ -183,13 +188,17 @@ func TestOracle(t *testing.T) {
 			tr.list("om", "v1.0.0\n")
 			tr.list("oa", "")
 		}, ""},
+		{"not yet listed by a process that has not heard", func(tr *trial) {
+			tr.fillNow("om")
+			tr.list("om", "")
+		}, ""},
 		{"not listed though filled", func(tr *trial) {
 			tr.fill("om")
 			tr.list("om", "")
 		}, "it lacks v1.0.0"},
 		{"not listed yet while it is filled", func(tr *trial) {
 			q := tr.ask("om", listing, download.List, false)
-			tr.fill("om")
+			tr.fillNow("om")
 			tr.judge(q, &answer{status: 200})
 		}, ""},
 		{"listed though deleted", func(tr *trial) {
