@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -22,8 +23,11 @@ import (
 	"olympus/internal/postgres"
 )
 
-// version is set by the linker.
-var version = "devel"
+// version and commit are set by the linker.
+var (
+	version = "devel"
+	commit  string // empty: what the go command has recorded, if anything
+)
 
 //go:embed database.yml
 var databaseYML string
@@ -79,13 +83,39 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	case "task":
 		return runTask(ctx, args, stdout, stderr)
 	case "version", "-version", "--version":
-		_, err := fmt.Fprintf(stdout, "olympus %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		_, err := fmt.Fprintln(stdout, versionLine())
 		return err
 	case "help", "-h", "-help", "--help":
 		_, err := io.WriteString(stdout, usage)
 		return err
 	}
 	return &grifts.UsageError{Reason: fmt.Sprintf("there is no command %.100q (olympus help tells what there is)", name)}
+}
+
+// versionLine says what this binary is: version, commit if it is known, Go version, platform.
+func versionLine() string {
+	words := []string{"olympus", version}
+	if c := builtFrom(); c != "" {
+		words = append(words, "commit "+c)
+	}
+	return strings.Join(append(words, runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH), " ")
+}
+
+// builtFrom is the commit that the binary was built from, or empty.
+func builtFrom() string {
+	if commit != "" {
+		return commit
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			return setting.Value
+		}
+	}
+	return ""
 }
 
 func startServer(ctx context.Context, stdout io.Writer) error {

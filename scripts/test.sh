@@ -25,6 +25,8 @@ step browser
 scripts/browser.sh
 step pgbouncer
 scripts/pgbouncer.sh
+step promtool
+scripts/promtool.sh
 
 cluster=.data/test-postgres
 started=
