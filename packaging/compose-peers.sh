@@ -19,9 +19,12 @@ as() {
   OLYMPUS_NAME=$name.example.com OLYMPUS_URL=$url DATABASE_URL=$database OLYMPUS_DATA_DIR=$data/$name olympus task "$@"
 }
 
-om_key=$(as om key:show | sed -n 's/^key  *//p')
-oa_key=$(as oa key:show | sed -n 's/^key  *//p')
-og_key=$(as og key:show | sed -n 's/^key  *//p')
+# key DEPLOYMENT: print its public key.
+key() { as "$1" key:show | sed -n 's/^key  *\([^ ]*\)$/\1/p'; }
+
+om_key=$(key om)
+oa_key=$(key oa)
+og_key=$(key og)
 
 as om peers:add "$oa_url" "$oa_key"
 as om peers:add "$og_url" "$og_key"
