@@ -100,7 +100,7 @@ for (const table of document.querySelectorAll('table')) {
     need(cells.length === 1 || row.querySelectorAll('th[scope=row]').length === 1, 'a row without a heading: ' + name(row))
   }
 }
-for (const e of document.querySelectorAll('input, select, textarea')) need(e.labels.length, 'no label: ' + name(e))
+for (const e of document.querySelectorAll('input:not([type=hidden]), select, textarea')) need(e.labels.length, 'no label: ' + name(e))
 for (const e of document.querySelectorAll('img')) need(e.hasAttribute('alt'), 'a picture without its alternative: ' + e.src)
 for (const e of document.querySelectorAll('img')) need(e.naturalWidth || !e.complete, 'a picture that was not drawn: ' + e.src)
 for (const e of document.querySelectorAll('a')) need(e.href && e.innerText.trim(), 'a link that leads nowhere or says nothing: ' + e.outerHTML)

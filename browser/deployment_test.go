@@ -33,8 +33,15 @@ type deployment struct {
 	signer *signature.Signer
 }
 
-// start runs a deployment until the test ends. Misses are filled from proxies, in the syntax of GOPROXY.
+// start runs a deployment until the test ends, one that is not administered over HTTP. Misses are filled from proxies, in the syntax of
+// GOPROXY.
 func start(t testing.TB, name, proxies string) *deployment {
+	t.Helper()
+	return startAdministered(t, name, proxies, "")
+}
+
+// startAdministered runs a deployment with a token of its administrators.
+func startAdministered(t testing.TB, name, proxies, token string) *deployment {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
@@ -64,7 +71,7 @@ func start(t testing.TB, name, proxies string) *deployment {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	url := "http://" + listener.Addr().String()
-	app, err := actions.New(d, actions.Options{URL: url, Env: "test", Version: "v0.0.0-test"})
+	app, err := actions.New(d, actions.Options{URL: url, Env: "test", Version: "v0.0.0-test", AdminToken: token})
 	require.NoError(t, err)
 	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: app}}
 	followed, ticked := make(chan struct{}), make(chan struct{})

@@ -23,7 +23,7 @@ type focused struct {
 
 // reachable marks the elements that the keyboard must reach and returns how many there are.
 const reachable = `(() => {` + tools + `
-window.reachable = [...document.querySelectorAll('a[href], button, input, select, textarea, summary')].filter(visible)
+window.reachable = [...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea, summary')].filter(visible)
 return window.reachable.length})()`
 
 // focus tells of the element that has the focus. Its outline must be seen: as wide as two pixels, standing out from what is behind
