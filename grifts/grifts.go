@@ -50,8 +50,15 @@ type task struct {
 	namespace, name string
 	args            string // as the usage shows them
 	least, most     int    // arguments; most 0 is least, -1 any number
+	flags           []flag // besides --json
 	does            string
 	run             func(*call) error
+}
+
+// flag is --name, or --name VALUE.
+type flag struct {
+	name  string
+	value bool
 }
 
 func (t *task) String() string { return t.namespace + ":" + t.name }
@@ -106,23 +113,41 @@ type call struct {
 	task *task
 	args []string
 	json bool // print JSON
+	// flags are the values of those that were given, that of a flag without one being its name.
+	flags map[string]string
 }
 
 func (t *task) call(ctx context.Context, env Env, args []string) error {
-	c := &call{Context: ctx, Env: env, task: t}
-	for i, arg := range args {
+	c := &call{Context: ctx, Env: env, task: t, flags: make(map[string]string)}
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
 		if arg == "--" {
 			c.args = append(c.args, args[i+1:]...)
 			break
 		}
-		switch {
-		case arg == "--json":
-			c.json = true
-		case strings.HasPrefix(arg, "--"):
-			return t.misused("unknown flag %.100q", arg)
-		default:
+		name, isFlag := strings.CutPrefix(arg, "--")
+		if !isFlag {
 			c.args = append(c.args, arg)
+			continue
 		}
+		if name == "json" {
+			c.json = true
+			continue
+		}
+		name, value, hasValue := strings.Cut(name, "=")
+		known := slices.IndexFunc(t.flags, func(f flag) bool { return f.name == name && (f.value || !hasValue) })
+		switch {
+		case known < 0:
+			return t.misused("unknown flag %.100q", arg)
+		case !t.flags[known].value:
+			value = name
+		case !hasValue && i+1 == len(args):
+			return t.misused("%.100q needs a value", arg)
+		case !hasValue:
+			i++
+			value = args[i]
+		}
+		c.flags[name] = value
 	}
 	most := cmp.Or(t.most, t.least)
 	switch {

@@ -135,6 +135,12 @@ func TestMisuse(t *testing.T) {
 		{"modules:add", "@v1.0.0", "malformed module path"},
 		{"modules:deprecate", "example.com/m@v1.0.0", "missing argument"},
 		{"modules:delete", "example.com/m@v1.0.0", "missing argument"},
+		{"modules:import", "", "missing argument"},
+		{"modules:import", "nowhere", "neither a directory nor"},
+		{"modules:import", "ftp://a", "neither a directory nor"},
+		{"modules:import", ". --versions go.sum", "goes with a URL"},
+		{"modules:import", "http://a --versions", "needs a value"},
+		{"modules:import", ". --check=yes", "unknown flag"},
 		{"key:show", "x", "unexpected argument"},
 		{"key:generate", "a b", "unexpected argument"},
 	} {
@@ -162,6 +168,8 @@ func TestTaskFailsWithoutItsDeployment(t *testing.T) {
 			"URL [KEY]": {"http://127.0.0.1:1"}, "NAME": {"om.example.com"}, "M@V": {"example.com/m@v1.0.0"},
 			"M@V REASON...":      {"example.com/m@v1.0.0", "why"},
 			"NAME KEY [OVERLAP]": {"om.example.com", key},
+
+			"DIR|URL [--versions FILE] [--check]": {"."},
 		}[task.args]
 		require.GreaterOrEqual(t, len(args), task.least, "this test has no arguments for %s %s", task, task.args)
 		require.ErrorIs(t, task.call(t.Context(), env, args), broken, task.String())

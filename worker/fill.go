@@ -3,20 +3,14 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/mod/module"
-
 	"github.com/gobuffalo/pop/v6"
 
 	"olympus/internal/blob"
 	"olympus/internal/gate"
-	"olympus/internal/modzip"
-	"olympus/internal/protocol"
 	"olympus/internal/upstream"
 	"olympus/models"
 )
@@ -244,8 +238,8 @@ func (d *Deployment) fillClaimed(ctx context.Context, claim *models.Fill, f *Fil
 			return err
 		} else {
 			defer meta.Close()
-			if err := d.checkMetadata(path, version, meta); err != nil {
-				return err
+			if err := d.checkMetadata(path, version, string(meta.Info), string(meta.Mod)); err != nil {
+				return &upstream.FailedError{URL: "upstream", Err: err}
 			}
 			err = models.RecordFill(d.db(ctx), path, version, d.Process, string(meta.Info), string(meta.Mod))
 			if err != nil {
@@ -267,20 +261,6 @@ func (d *Deployment) fillClaimed(ctx context.Context, claim *models.Fill, f *Fil
 	return err
 }
 
-// checkMetadata refuses a .info or .mod that no event can carry: once recorded they may be answered, and then the event must come.
-func (d *Deployment) checkMetadata(path, version string, meta *upstream.Metadata) error {
-	event := protocol.Event{
-		Kind: protocol.KindAdd, Module: path, Version: version, Origin: d.Name, Time: time.Unix(0, 0), Info: string(meta.Info), Mod: string(meta.Mod),
-		ModHash: protocol.ModHash(meta.Mod),
-		// What is not known yet stands for a zip without a fault.
-		ZipHash: protocol.ModHash(nil), ZipSHA256: strings.Repeat("0", 64), ZipSize: 1,
-	}
-	if err := event.Validate(); err != nil {
-		return &upstream.FailedError{URL: "upstream", Err: err}
-	}
-	return nil
-}
-
 // endOnPeers ends a fill whose version a peer knew: its events are in the log by now, and the zip comes from a peer.
 func (d *Deployment) endOnPeers(ctx context.Context, path, version string, f *Filling) error {
 	if err := models.EndFill(d.db(ctx), path, version); err != nil {
@@ -297,8 +277,7 @@ func (d *Deployment) endOnPeers(ctx context.Context, path, version string, f *Fi
 	return d.fetchNow(ctx, path, version)
 }
 
-// fillZip downloads the zip of a fill, checks it, stores it and appends the event: in this order, because an event of our own promises
-// that we hold the zip.
+// fillZip downloads the zip of a fill, and takes it in.
 func (d *Deployment) fillZip(ctx context.Context, path, version string, meta *upstream.Metadata, f *Filling) error {
 	file, err := d.Store.Temp()
 	if err != nil {
@@ -308,43 +287,12 @@ func (d *Deployment) fillZip(ctx context.Context, path, version string, meta *up
 	if err := d.Upstream.Zip(ctx, meta, path, version, file); err != nil {
 		return err
 	}
-	sums, err := modzip.Check(module.Version{Path: path, Version: version}, file.Name(), d.MaxZip)
+	event, err := d.checkIn(ctx, path, version, f.info, f.mod, file)
 	if err != nil {
 		return err
 	}
-	modHash := protocol.ModHash([]byte(f.mod))
-	if sums.ModHash != "" && sums.ModHash != modHash {
-		return fmt.Errorf("%w: the go.mod in the zip of %s@%s has hash %s, its .mod has %s", modzip.ErrInvalid, path, version, sums.ModHash, modHash)
-	}
-	if err := d.Upstream.CheckSum(ctx, path, version, sums.H1); err != nil {
-		return err
-	}
-	event := protocol.Event{
-		Kind: protocol.KindAdd, Module: path, Version: version, Origin: d.Name, Time: time.Now().UTC().Truncate(time.Microsecond),
-		ZipHash: sums.H1, ZipSHA256: sums.SHA256, ZipSize: sums.Size, ModHash: modHash, Info: f.info, Mod: f.mod,
-	}
-	if err := event.Validate(); err != nil {
-		return err
-	}
-	if err := d.Store.Put(ctx, sums.SHA256, file, sums.Size); err != nil {
-		return err
-	}
-	held := false
-	err = d.Append(true, []protocol.Event{event}, func(tx *pop.Connection) (err error) {
-		if err := models.EndFill(tx, path, version); err != nil {
-			return err
-		}
-		if held, err = models.HoldAdd(tx, path, version, sums.H1, sums.SHA256); err != nil || held {
-			return err
-		}
-		// Should this process die before it takes the zip back. The job leaves a version alone that is not deleted.
-		return d.enqueueRemoves(tx, []removeArgs{{path, version}})
-	})
+	held, err := d.takeIn(ctx, event, file)
 	if err != nil || held {
-		return err
-	}
-	// A tombstone came first, or other bytes of this version are what is served here: ours are not wanted.
-	if err := d.Store.Delete(ctx, sums.SHA256); err != nil {
 		return err
 	}
 	return d.fetchNow(ctx, path, version)

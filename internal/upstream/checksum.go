@@ -130,8 +130,8 @@ func (db *checksumDB) locate(ctx context.Context) (*remote, error) {
 	return base, nil
 }
 
-// checkMod compares the hash of a .mod with the checksum database.
-func (u *Upstream) checkMod(ctx context.Context, path, version string, mod []byte) error {
+// CheckMod compares the hash of a .mod with the checksum database, as CheckSum that of a zip.
+func (u *Upstream) CheckMod(ctx context.Context, path, version string, mod []byte) error {
 	return u.checkSum(ctx, path, version, version+"/go.mod", protocol.ModHash(mod))
 }
 

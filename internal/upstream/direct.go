@@ -77,7 +77,7 @@ func (d *direct) metadata(ctx context.Context, path, version string) (*Metadata,
 	if err != nil {
 		return nil, err
 	}
-	if err := checkFiles(path, version, info, mod); err != nil {
+	if err := CheckFiles(path, version, info, mod); err != nil {
 		return nil, &FailedError{URL: "direct", Err: err}
 	}
 	// Opened at once: the cache of the go command may be emptied at any time.

@@ -31,7 +31,7 @@ func FuzzCheckFiles(f *testing.F) {
 	f.Add([]byte(`{"Version":"v1.0.0"}`), []byte("module example.com/m\n\x00"))
 	f.Add([]byte(`{"Version":"v1.0.0"}`), []byte("<html>module example.com/m</html>"))
 	f.Fuzz(func(t *testing.T, info, mod []byte) {
-		if checkFiles("example.com/m", "v1.0.0", info, mod) != nil || len(info) > protocol.MaxInfoBytes || len(mod) > protocol.MaxModBytes {
+		if CheckFiles("example.com/m", "v1.0.0", info, mod) != nil || len(info) > protocol.MaxInfoBytes || len(mod) > protocol.MaxModBytes {
 			return
 		}
 		e := protocol.Event{

@@ -37,7 +37,7 @@ func (p *proxy) metadata(ctx context.Context, path, version string) (*Metadata, 
 	if err != nil {
 		return nil, err
 	}
-	if err := checkFiles(path, version, info, mod); err != nil {
+	if err := CheckFiles(path, version, info, mod); err != nil {
 		return nil, &FailedError{URL: p.remote.base.String(), Err: err}
 	}
 	return &Metadata{Info: info, Mod: mod, from: p}, nil
@@ -130,8 +130,8 @@ func (p *proxy) explain(req download.Request, err error) error {
 	return err
 }
 
-// checkFiles returns why a .info or .mod is not what a version can have.
-func checkFiles(path, version string, info, mod []byte) error {
+// CheckFiles returns why a .info or .mod is not what a version can have.
+func CheckFiles(path, version string, info, mod []byte) error {
 	got, err := versionOf(info)
 	switch {
 	case err != nil:

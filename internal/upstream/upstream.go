@@ -187,7 +187,7 @@ func (u *Upstream) Metadata(ctx context.Context, path, version string) (*Metadat
 	if err != nil {
 		return nil, err
 	}
-	if err := u.checkMod(ctx, path, version, md.Mod); err != nil {
+	if err := u.CheckMod(ctx, path, version, md.Mod); err != nil {
 		return nil, errors.Join(err, md.Close())
 	}
 	return md, nil
