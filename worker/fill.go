@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/gobuffalo/pop/v6"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"olympus/internal/blob"
 	"olympus/internal/gate"

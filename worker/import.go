@@ -67,7 +67,9 @@ func (d *Deployment) Import(ctx context.Context, src source.Source, check bool, 
 			}
 			return ctx.Err()
 		},
-		func(bad *source.Error) { i.report(ImportedVersion{Name: fmt.Sprintf("%.300q", bad.Name), Outcome: OutcomeFailed, Err: bad.Err}) })
+		func(bad *source.Error) {
+			i.report(ImportedVersion{Name: fmt.Sprintf("%.300q", bad.Name), Outcome: OutcomeFailed, Err: bad.Err})
+		})
 	if walked == nil {
 		walked = i.sort(ctx)
 	}

@@ -65,3 +65,15 @@ func mergeLists(a, b []byte) []byte {
 	}
 	return []byte(strings.Join(versions, "\n") + "\n")
 }
+
+// Athens writes modules to dir as Athens does it on a disk.
+func Athens(t testing.TB, dir string, modules ...Module) {
+	t.Helper()
+	for _, m := range modules {
+		at := filepath.Join(dir, filepath.FromSlash(m.Path), m.Version)
+		require.NoError(t, os.MkdirAll(at, 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(at, "go.mod"), []byte(m.Mod()), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(at, "source.zip"), Zip(t, m), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(at, m.Version+".info"), []byte(m.Info()), 0o644))
+	}
+}
