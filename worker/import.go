@@ -171,6 +171,7 @@ func (i *importing) one(ctx context.Context, v *source.Version) error {
 	for tries := 1; ; tries++ {
 		bounded, cancel := context.WithTimeout(ctx, fillTimeout)
 		done, err := i.version(bounded, v)
+		tooSlow := bounded.Err() != nil
 		cancel()
 		switch {
 		case err == nil:
@@ -187,7 +188,7 @@ func (i *importing) one(ctx context.Context, v *source.Version) error {
 				return ctx.Err()
 			case <-time.After(importPause):
 			}
-		case !leftOut && (isOfVersion(err) || bounded.Err() != nil):
+		case !leftOut && (isOfVersion(err) || tooSlow):
 			done.Name, done.Outcome, done.Err = v.String(), OutcomeFailed, err
 			i.report(done)
 			return nil
