@@ -58,13 +58,20 @@ type task struct {
 // flag is --name, or --name VALUE.
 type flag struct {
 	name  string
-	value bool
+	value string // as the usage shows it; empty if there is none
 }
 
 func (t *task) String() string { return t.namespace + ":" + t.name }
 
 func (t *task) usage() string {
-	return strings.Join(strings.Fields("olympus task "+t.String()+" "+t.args+" [--json]"), " ")
+	words := []string{"olympus task", t.String()}
+	if t.args != "" {
+		words = append(words, t.args)
+	}
+	for _, f := range append(slices.Clone(t.flags), flag{name: "json"}) {
+		words = append(words, "["+strings.TrimSpace("--"+f.name+" "+f.value)+"]")
+	}
+	return strings.Join(words, " ")
 }
 
 func (t *task) misused(format string, args ...any) error {
@@ -135,11 +142,11 @@ func (t *task) call(ctx context.Context, env Env, args []string) error {
 			continue
 		}
 		name, value, hasValue := strings.Cut(name, "=")
-		known := slices.IndexFunc(t.flags, func(f flag) bool { return f.name == name && (f.value || !hasValue) })
+		known := slices.IndexFunc(t.flags, func(f flag) bool { return f.name == name && (f.value != "" || !hasValue) })
 		switch {
 		case known < 0:
 			return t.misused("unknown flag %.100q", arg)
-		case !t.flags[known].value:
+		case t.flags[known].value == "":
 			value = name
 		case !hasValue && i+1 == len(args):
 			return t.misused("%.100q needs a value", arg)

@@ -168,8 +168,7 @@ func TestTaskFailsWithoutItsDeployment(t *testing.T) {
 			"URL [KEY]": {"http://127.0.0.1:1"}, "NAME": {"om.example.com"}, "M@V": {"example.com/m@v1.0.0"},
 			"M@V REASON...":      {"example.com/m@v1.0.0", "why"},
 			"NAME KEY [OVERLAP]": {"om.example.com", key},
-
-			"DIR|URL [--versions FILE] [--check]": {"."},
+			"DIR|URL":            {"."},
 		}[task.args]
 		require.GreaterOrEqual(t, len(args), task.least, "this test has no arguments for %s %s", task, task.args)
 		require.ErrorIs(t, task.call(t.Context(), env, args), broken, task.String())

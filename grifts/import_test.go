@@ -89,6 +89,11 @@ func TestImportOfAServer(t *testing.T) {
 	_, _, err = s.run("modules:import", up.URL, "--versions", filepath.Join(t.TempDir(), "nothing"))
 	require.ErrorContains(t, err, "no such file")
 
+	_, _, err = s.run("modules:import")
+	var misused *UsageError
+	require.ErrorAs(t, err, &misused)
+	require.Equal(t, "olympus task modules:import DIR|URL [--versions FILE] [--check] [--json]", misused.Usage)
+
 	// A password in the URL is in no message.
 	_, _, err = s.run("modules:import", "http://me:secret@127.0.0.1:1")
 	require.Error(t, err)

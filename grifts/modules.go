@@ -17,8 +17,8 @@ func moduleTasks() []task {
 			does: "leave a version out of lists; it is still served by its exact version"},
 		{namespace: "modules", name: "delete", args: "M@V REASON...", least: 2, most: -1, run: change(protocol.KindDelete),
 			does: "bar a version for good, here and at every peer"},
-		{namespace: "modules", name: "import", args: "DIR|URL [--versions FILE] [--check]", least: 1, run: importModules,
-			flags: []flag{{"versions", true}, {"check", false}},
+		{namespace: "modules", name: "import", args: "DIR|URL", least: 1, run: importModules,
+			flags: []flag{{"versions", "FILE"}, {"check", ""}},
 			does:  "take over what another proxy has: a directory of Athens, goproxy or the go command, or a server"},
 	}
 }

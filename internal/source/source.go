@@ -7,6 +7,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -52,7 +53,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // check returns why there can be no such version in the log.
 func check(path, version string) error {
 	if len(path) > protocol.MaxPathBytes || len(version) > protocol.MaxVersionBytes {
-		return fmt.Errorf("the module path or the version is too long")
+		return errors.New("the module path or the version is too long")
 	}
 	if err := module.Check(path, version); err != nil {
 		return err

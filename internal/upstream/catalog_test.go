@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"github.com/stretchr/testify/require"
 )
 
@@ -58,4 +60,37 @@ func TestCatalogReadsEntryByEntry(t *testing.T) {
 	require.NoError(t, err)
 	_, err = readCatalog(file, func(string, string) error { return io.ErrUnexpectedEOF })
 	require.Equal(t, io.ErrUnexpectedEOF, err)
+}
+
+// Whatever a server answers is a page or refused as none, and what is written as a page is read back.
+func FuzzReadCatalog(f *testing.F) {
+	for _, seed := range []string{
+		`{"modules":[{"module":"example.com/m","version":"v1.0.0"}],"next":"x"}`, `{"modules":null}`, `{"next":1}`, `{`, `[]`, "", `{"modules":[{}],"x":{"y":[1]}}`,
+	} {
+		f.Add([]byte(seed), "example.com/m", "v1.0.0")
+	}
+	f.Fuzz(func(t *testing.T, page []byte, path, version string) {
+		read := func(page []byte) (found []string, next string, err error) {
+			file, err := os.CreateTemp(t.TempDir(), "")
+			require.NoError(t, err)
+			defer file.Close()
+			_, err = file.Write(page)
+			require.NoError(t, err)
+			_, err = file.Seek(0, io.SeekStart)
+			require.NoError(t, err)
+			next, err = readCatalog(file, func(path, version string) error { found = append(found, path, version); return nil })
+			return found, next, err
+		}
+		if _, _, err := read(page); err != nil {
+			_, ok := errors.AsType[*catalogError](err)
+			require.True(t, ok, "%v", err)
+		}
+		written, err := json.Marshal(map[string]any{"modules": []map[string]string{{"module": path, "version": version}}, "next": version})
+		if err != nil || len(written) > maxCatalogEntry {
+			return // not UTF-8
+		}
+		found, next, err := read(written)
+		require.NoError(t, err)
+		require.Equal(t, []string{path, version, version}, append(found, next))
+	})
 }
