@@ -112,10 +112,10 @@ func TestDirectoryNamesThatAreNoVersions(t *testing.T) {
 		{"example.com/m/@v/V1.0.0.zip", `"example.com/m/@v/V1.0.0.zip": invalid escaped version`},
 		{"example.com/m/@v/v1.0.zip", `not canonical`},
 		{"example.com/m/@v/v2.0.0.zip", `should be v0 or v1, not v2`},
-		{"example.com/m/@v/master.zip", `not canonical`},
+		{"example.com/m/@v/master.zip", `not a semantic version`},
 		{"example.com/m/@v/v1.0.0\x1b[2J.zip", `"example.com/m/@v/v1.0.0\x1b[2J.zip": `},
 		{"example.com/!m/v1.0.0/source.zip", `malformed module path`},
-		{"example.com/m/latest/source.zip", `not canonical`},
+		{"example.com/m/latest/source.zip", `not a semantic version`},
 		{"source.zip", `"source.zip": `},
 		{"example.com/" + strings.Repeat("m", 250) + strings.Repeat("/"+strings.Repeat("m", 250), 4) + "/@v/v1.0.0.zip", "too long"},
 	} {

@@ -32,6 +32,12 @@ func TestCatalogIsBoundedInAll(t *testing.T) {
 	require.ErrorIs(t, err, ErrTooLarge)
 	require.Equal(t, 4, entries)
 	require.Equal(t, 5, requests)
+
+	// So is the number of pages, however small they are.
+	c.left, c.pages, requests = 1<<20, 100, 0
+	err = c.walk(t.Context(), func(string, string) error { return nil })
+	require.ErrorContains(t, err, "its pages do not end")
+	require.Equal(t, 100, requests)
 }
 
 // A large page is read without keeping it in memory, and an error of each ends it.
