@@ -25,6 +25,9 @@ const (
 	// A server that is left out because it did not answer is waited for this often, and this long, before the import ends.
 	importPatience = 8
 	importPause    = 2 * time.Second
+
+	// claimTimeout bounds the claim of one version, which waits for nothing but Postgres.
+	claimTimeout = 10 * time.Second
 )
 
 // Outcome is what became of a version in an import.
@@ -223,7 +226,10 @@ func (i *importing) version(ctx context.Context, v *source.Version) (ImportedVer
 		if err != nil && !errors.Is(err, models.ErrNotFound) {
 			return ImportedVersion{}, err
 		}
-		claim, claimed, err := models.ClaimFill(i.db(ctx), v.Module, v.Version, i.Process, patience)
+		if err := ctx.Err(); err != nil {
+			return ImportedVersion{}, err
+		}
+		claim, claimed, err := i.claim(ctx, v)
 		if err != nil {
 			return ImportedVersion{}, err
 		}
@@ -237,4 +243,12 @@ func (i *importing) version(ctx context.Context, v *source.Version) (ImportedVer
 		case <-poll.C:
 		}
 	}
+}
+
+// claim claims the fill of a version. It is not cut off by the end of ctx: whether it had taken effect would not be known, and the claim
+// kept until this process is gone.
+func (i *importing) claim(ctx context.Context, v *source.Version) (*models.Fill, bool, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimTimeout)
+	defer cancel()
+	return models.ClaimFill(i.db(ctx), v.Module, v.Version, i.Process, patience)
 }
