@@ -1,7 +1,6 @@
 package worker_test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -256,55 +255,5 @@ func TestImportOfAnotherZipOfTheSameFiles(t *testing.T) {
 	outcomes, _ := l.imports(directory(t, dir), false)
 	require.Equal(t, all(worker.OutcomePresent, remote), outcomes)
 	require.False(t, l.find(remote).Held)
-	l.clean()
-}
-
-// stopping is a source that calls stop with the zip of a number.
-type stopping struct {
-	source.Source
-	left chan struct{}
-	stop context.CancelFunc
-}
-
-func (s *stopping) Zip(ctx context.Context, v *source.Version, file *os.File) error {
-	select {
-	case s.left <- struct{}{}:
-		return s.Source.Zip(ctx, v, file)
-	default:
-		s.stop()
-		<-ctx.Done()
-		return ctx.Err()
-	}
-}
-
-// An import that is broken off leaves nothing behind but what it reported, and the next one does the rest.
-func TestImportInterruptedAndResumed(t *testing.T) {
-	t.Parallel()
-	l := newImporter(t, "off", "")
-	dir := t.TempDir()
-	var modules []testmod.Module
-	for n := range 40 {
-		modules = append(modules, testmod.Module{Path: fmt.Sprintf("example.com/m%d", n), Version: "v1.0.0"})
-	}
-	testmod.Tree(t, dir, modules...)
-	src := directory(t, dir)
-	ctx, cancel := context.WithCancel(t.Context())
-	reported := []string{}
-	err := l.Import(ctx, &stopping{src, make(chan struct{}, 11), cancel}, false, func(v worker.ImportedVersion) {
-		reported = append(reported, fmt.Sprint(v.Name, " ", v.Outcome))
-	})
-	require.ErrorIs(t, err, context.Canceled)
-	first := len(l.events())
-	require.LessOrEqual(t, first, 11)
-	require.Len(t, reported, first, "nothing but what is in the log")
-	l.clean()
-
-	outcomes, problems := l.imports(src, false)
-	require.Empty(t, problems)
-	require.Len(t, outcomes, len(modules))
-	for _, r := range reported {
-		require.Contains(t, outcomes, strings.Replace(r, " imported", " present", 1))
-	}
-	require.Len(t, l.events(), len(modules))
 	l.clean()
 }
