@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -36,6 +37,7 @@ const usage = `usage: olympus                     serve
        olympus migrate             bring the database schema up to date
        olympus task NAME [ARGS]    run one of the operator's tasks; with --json it prints JSON
        olympus task list           name them
+       olympus completion SHELL    print what makes bash, zsh or fish complete this
        olympus version             print the version
        olympus help                print this
 
@@ -72,7 +74,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if len(args) > 0 {
 		name, args = args[0], args[1:]
 	}
-	if name != "task" && len(args) > 0 {
+	if !slices.Contains([]string{"task", "completion", "complete"}, name) && len(args) > 0 {
 		return &grifts.UsageError{Reason: fmt.Sprintf("unexpected argument %.100q (olympus help tells what there is)", args[0])}
 	}
 	switch name {
@@ -80,6 +82,10 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		return startServer(ctx, stdout)
 	case "migrate":
 		return migrate(ctx, stdout)
+	case "completion":
+		return printCompletion(args, stdout)
+	case "complete":
+		return complete(args, stdout)
 	case "task":
 		return runTask(ctx, args, stdout, stderr)
 	case "version", "-version", "--version":

@@ -84,6 +84,29 @@ func tasks() []task {
 	return all
 }
 
+// Names are the names of all tasks, in order.
+func Names() []string {
+	var names []string
+	for _, t := range tasks() {
+		names = append(names, t.String())
+	}
+	return names
+}
+
+// Flags are the flags of a task; none if there is no such task.
+func Flags(name string) []string {
+	var flags []string
+	for _, t := range tasks() {
+		if t.String() != name {
+			continue
+		}
+		for _, f := range append(slices.Clone(t.flags), flag{name: "json"}) {
+			flags = append(flags, "--"+f.name)
+		}
+	}
+	return flags
+}
+
 // Load registers the tasks with grift, whose registry is one for the process. Loaded again, they take the place of those before.
 func Load(env Env) error {
 	for _, t := range tasks() {

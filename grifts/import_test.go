@@ -1,7 +1,6 @@
 package grifts
 
 import (
-	"bytes"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -9,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -111,41 +109,4 @@ func TestImportBoundsItsAnswer(t *testing.T) {
 	require.Len(t, answer.Problems, maxProblems)
 	require.EqualValues(t, 7, answer.LeftOut)
 	require.EqualValues(t, maxProblems+7, answer.Failed)
-}
-
-func TestProgress(t *testing.T) {
-	t.Parallel()
-	var out, errors bytes.Buffer
-	p := &progress{out: &errors, what: "versions", began: time.Now(), stop: make(chan struct{})}
-	at := func(after time.Duration) string { return p.line(after) }
-	require.Equal(t, "0 versions, 0/s, 0 B", at(0))
-	p.add(50, 3<<20)
-	require.Equal(t, "50 versions, 5/s, 3.0 MiB", at(10*time.Second))
-	p.of(200)
-	require.Equal(t, "50 of 200 versions, 5/s, 3.0 MiB, 30s left", at(10*time.Second))
-	p.add(200, 5<<40)
-	require.Equal(t, "250 of 250 versions, 25/s, 5.0 TiB", at(10*time.Second))
-
-	// Elsewhere than at a terminal: lines.
-	p.draw(p.began.Add(10 * time.Second))
-	require.NoError(t, p.print(&out, "a problem"))
-	p.draw(p.began.Add(20 * time.Second))
-	p.end()
-	require.Equal(t, "a problem\n", out.String())
-	require.Equal(t, 2, strings.Count(errors.String(), "\n"))
-	require.NotContains(t, errors.String(), "\r")
-
-	// At a terminal: one line, which makes room for others and is gone at the end.
-	var screen bytes.Buffer
-	p = &progress{out: &screen, terminal: true, what: "versions", began: p.began, stop: make(chan struct{})}
-	p.draw(p.began)
-	p.draw(p.began)
-	require.NoError(t, p.print(&screen, "a problem"))
-	p.draw(p.began)
-	p.end()
-	line := "\r0 versions, 0/s, 0 B\x1b[K"
-	require.Equal(t, line+line+"\r\x1b[Ka problem\n"+line+"\r\x1b[K", screen.String())
-	for bytes, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1<<20 - 1: "1024.0 KiB", 1 << 30: "1.0 GiB", 1 << 62: "4194304.0 TiB"} {
-		require.Equal(t, want, size(bytes))
-	}
 }

@@ -90,13 +90,15 @@ func verifyLog(c *call) error {
 	}
 	return c.with(func(d *worker.Deployment) error {
 		problems := []worker.Problem{}
-		verified, err := d.Verify(c, func(p worker.Problem) {
+		progress := c.progress("")
+		verified, err := d.Verify(progress.telling(c), func(p worker.Problem) {
 			if c.json {
 				problems = append(problems, p)
 				return
 			}
-			_, _ = fmt.Fprintln(c.Stdout, p)
+			_ = progress.print(c.Stdout, p.String())
 		})
+		progress.end()
 		if err != nil {
 			return err
 		}
@@ -172,7 +174,9 @@ func replayLog(c *call) error {
 		return replayPeer(c)
 	}
 	return c.with(func(d *worker.Deployment) error {
-		r, err := d.Replay(c)
+		progress := c.progress("")
+		r, err := d.Replay(progress.telling(c))
+		progress.end()
 		if err != nil {
 			return err
 		}

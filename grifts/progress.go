@@ -1,6 +1,7 @@
 package grifts
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"olympus/worker"
 )
 
 const (
@@ -22,10 +25,10 @@ const (
 type progress struct {
 	out      io.Writer
 	terminal bool
-	what     string // that is counted, in the plural
-	began    time.Time
 
 	mu          sync.Mutex
+	what        string // that is counted, in the plural; empty before anything is
+	began       time.Time
 	done, total int64 // total is 0 while it is not known
 	bytes       int64
 	drawn       bool // there is a line to be rewritten
@@ -55,6 +58,18 @@ func (c *call) progress(what string) *progress {
 		}
 	})
 	return p
+}
+
+// begin begins to count something else.
+func (p *progress) begin(what string, total int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.what, p.total, p.done, p.bytes, p.began = what, total, 0, 0, time.Now()
+}
+
+// telling returns a context in which work tells how far it has come.
+func (p *progress) telling(ctx context.Context) context.Context {
+	return worker.WithProgress(ctx, worker.Progress{Begin: p.begin, Add: p.add})
 }
 
 // add counts more of what is done.
@@ -102,6 +117,9 @@ func (p *progress) clear() {
 func (p *progress) draw(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.what == "" {
+		return
+	}
 	line := p.line(now.Sub(p.began))
 	if p.terminal {
 		_, _ = io.WriteString(p.out, "\r"+line+"\x1b[K")
@@ -119,7 +137,10 @@ func (p *progress) line(after time.Duration) string {
 	if p.total > 0 {
 		fmt.Fprintf(&b, " of %d", max(p.total, p.done))
 	}
-	fmt.Fprintf(&b, " %s, %.0f/s, %s", p.what, rate, size(p.bytes))
+	fmt.Fprintf(&b, " %s, %.0f/s", p.what, rate)
+	if p.bytes > 0 {
+		b.WriteString(", " + size(p.bytes))
+	}
 	if left := p.total - p.done; left > 0 && p.done > 0 {
 		fmt.Fprintf(&b, ", %s left", time.Duration(float64(left)/rate*float64(time.Second)).Round(time.Second))
 	}

@@ -47,7 +47,9 @@ func (c *call) pull(d *worker.Deployment, names []string) error {
 		if c.Err() != nil {
 			break
 		}
-		got, err := d.Pull(c, name, 0)
+		progress := c.progress("")
+		got, err := d.Pull(progress.telling(c), name, 0)
+		progress.end()
 		answer := pulled{Name: name, Pulled: got.Pulled, Appended: got.Appended, PullPosition: got.PullPosition}
 		if err != nil {
 			answer.Error = err.Error()

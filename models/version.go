@@ -176,6 +176,7 @@ type VersionCounts struct {
 	Deprecated int64 `db:"deprecated" json:"deprecated"`
 	Deleted    int64 `db:"deleted" json:"deleted"`
 	Conflicts  int64 `db:"conflicts" json:"-"`
+	All        int64 `db:"all_versions" json:"-"`
 }
 
 // CountVersions counts all versions. Failed ones are remote ones whose last fetch did not succeed.
@@ -187,7 +188,8 @@ func CountVersions(tx *pop.Connection) (*VersionCounts, error) {
 			count(*) FILTER (WHERE `+isFailed+`) AS failed,
 			count(*) FILTER (WHERE `+isDeprecated+`) AS deprecated,
 			count(*) FILTER (WHERE `+isDeleted+`) AS deleted,
-			count(*) FILTER (WHERE `+isConflict+`) AS conflicts
+			count(*) FILTER (WHERE `+isConflict+`) AS conflicts,
+			count(*) AS all_versions
 		FROM versions`)
 	return &c, err
 }

@@ -118,10 +118,16 @@ func (d *Deployment) pullFromPointer(ctx context.Context, name string, until tim
 	}
 	bounded, cancel := context.WithCancel(ctx)
 	defer cancel()
+	progress, begun := progressOf(ctx), false
 	for page := range d.pages(bounded, p, until) {
 		err := page.err
 		if err == nil {
+			if !begun {
+				progress.Begin("events of "+p.Name, page.Head-page.after)
+				begun = true
+			}
 			err = d.takePage(bounded, log, page, result)
+			progress.Add(int64(len(page.Events)), 0)
 		} else if shortened, ok := errors.AsType[*peer.ShortenedError](err); ok {
 			err = log.shortened(bounded, d.Peers, shortened)
 		}

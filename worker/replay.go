@@ -154,6 +154,12 @@ func (d *Deployment) find(ctx context.Context, adds []models.Holding, held, foun
 
 // eachPage calls f with the adds of every version, version by version, in pages.
 func (d *Deployment) eachPage(ctx context.Context, f func(versions [][]models.Holding) error) error {
+	counts, err := models.CountVersions(d.db(ctx))
+	if err != nil {
+		return err
+	}
+	progress := progressOf(ctx)
+	progress.Begin("versions", counts.All)
 	path, version := "", ""
 	for {
 		page, err := models.Holdings(d.db(ctx), path, version, verifyPage)
@@ -172,6 +178,7 @@ func (d *Deployment) eachPage(ctx context.Context, f func(versions [][]models.Ho
 		if err := f(versions); err != nil {
 			return err
 		}
+		progress.Add(int64(len(versions)), 0)
 	}
 }
 

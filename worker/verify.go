@@ -130,6 +130,12 @@ func missing(first, last int64) string {
 
 // events checks every event by the rules of the wire, hash of the go.mod included, and that it is the one that the tree holds.
 func (v *verification) events(ctx context.Context) error {
+	extent, err := models.LogExtent(v.db(ctx))
+	if err != nil {
+		return err
+	}
+	progress := progressOf(ctx)
+	progress.Begin("events", extent.Head)
 	held := &leaves{read: models.Tiles(v.db(ctx)), index: -1}
 	for after := int64(0); ; {
 		page, err := models.Events(v.db(ctx), after, verifyPage, protocol.MaxPageBytes)
@@ -151,6 +157,7 @@ func (v *verification) events(ctx context.Context) error {
 			}
 			after = e.Position
 		}
+		progress.Add(int64(len(page)), 0)
 	}
 }
 
@@ -245,6 +252,7 @@ func (v *verification) verifyDeleted(ctx context.Context, h *models.Holding, kno
 // verifyHeld reads the zip of a version and gives it up if it is not what the log says.
 func (v *verification) verifyHeld(ctx context.Context, h *models.Holding, known *atomic.Int64) (string, error) {
 	fault := v.checkZip(ctx, h)
+	progressOf(ctx).Add(0, h.ZipSize)
 	if !errors.Is(fault, blob.ErrNotFound) {
 		known.Add(1)
 	}
