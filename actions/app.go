@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"olympus/internal/gate"
 	"olympus/internal/signature"
 	"olympus/worker"
 )
@@ -38,6 +39,7 @@ type App struct {
 	pages      http.Handler   // Buffalo: pages and administration
 	shares     *shares
 	turns      *turnGates
+	greetings  *gate.Gate
 	draining   atomic.Bool
 }
 
@@ -52,7 +54,7 @@ func New(d *worker.Deployment, o Options) (*App, error) {
 	}
 	a := &App{
 		Options: o, Deployment: d, Log: d.Log,
-		verifier: verifier, answers: newAnswers(d.Follower), metrics: newMetrics(d), shares: newShares(), turns: newTurns(),
+		verifier: verifier, answers: newAnswers(d.Follower), metrics: newMetrics(d), shares: newShares(), turns: newTurns(), greetings: gate.New(greetings, 0),
 	}
 	a.machines = a.routes()
 	a.pages, err = a.newPages()
@@ -77,6 +79,7 @@ func (a *App) routes() *http.ServeMux {
 	reads := func(path string, h http.HandlerFunc) { route("GET", path, a.inTurn(h).ServeHTTP) }
 	reads("/eventlog", a.read(a.eventlog))
 	reads("/peer", a.read(a.describe))
+	reads("/peer/greeting", a.read(a.greet))
 	reads("/index", a.index)
 	reads("/checkpoint", a.read(a.checkpoint))
 	reads("/sumdb/{path...}", a.sumdb)

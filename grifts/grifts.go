@@ -61,7 +61,12 @@ type flag struct {
 	value string // as the usage shows it; empty if there is none
 }
 
-func (t *task) String() string { return t.namespace + ":" + t.name }
+func (t *task) String() string {
+	if t.namespace == "" {
+		return t.name
+	}
+	return t.namespace + ":" + t.name
+}
 
 func (t *task) usage() string {
 	words := []string{"olympus task", t.String()}
@@ -79,7 +84,7 @@ func (t *task) misused(format string, args ...any) error {
 }
 
 func tasks() []task {
-	all := slices.Concat(peerTasks(), syncTasks(), logTasks(), moduleTasks(), keyTasks())
+	all := slices.Concat(peerTasks(), syncTasks(), logTasks(), moduleTasks(), keyTasks(), doctorTasks())
 	slices.SortFunc(all, func(a, b task) int { return cmp.Compare(a.String(), b.String()) })
 	return all
 }
@@ -110,12 +115,16 @@ func Flags(name string) []string {
 // Load registers the tasks with grift, whose registry is one for the process. Loaded again, they take the place of those before.
 func Load(env Env) error {
 	for _, t := range tasks() {
-		err := grift.Namespace(t.namespace, func() {
+		add := func() {
 			// Neither can fail. Set, because Add would run a task once for each time that it was loaded.
 			_ = grift.Desc(t.name, t.does)
 			_ = grift.Set(t.name, func(c *grift.Context) error { return t.call(c, env, c.Args) })
-		})
-		if err != nil {
+		}
+		if t.namespace == "" {
+			add()
+			continue
+		}
+		if err := grift.Namespace(t.namespace, add); err != nil {
 			return fmt.Errorf("register task %s: %w", t.String(), err)
 		}
 	}

@@ -122,6 +122,7 @@ func TestMisuse(t *testing.T) {
 		{"peers:add", "http://a b c", `unexpected argument "c"`},
 		{"peers:add", "ftp://a", "http"},
 		{"peers:add", "http://a nokey", "verifier key"},
+		{"doctor", "x", `unexpected argument "x"`},
 		{"peers:list", "x", `unexpected argument "x"`},
 		{"peers:list", "--jsno", `unknown flag "--jsno"`},
 		{"peers:pause", "--json", "missing argument"},

@@ -40,3 +40,12 @@ func ForgetProcesses(tx *pop.Connection) error {
 	_, err := exec(tx, "forget dead processes", `DELETE FROM processes WHERE seen_at < now() - interval '1 day'`)
 	return err
 }
+
+// DatabaseTime returns what the clock of the database says.
+func DatabaseTime(tx *pop.Connection) (time.Time, error) {
+	var row struct {
+		Now time.Time `db:"now"`
+	}
+	err := one(tx, &row, "read the clock of the database", `SELECT clock_timestamp() AS now`)
+	return row.Now, err
+}

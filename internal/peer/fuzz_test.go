@@ -199,3 +199,20 @@ func FuzzMessage(f *testing.F) {
 type readCloser struct{ *strings.Reader }
 
 func (readCloser) Close() error { return errors.ErrUnsupported }
+
+// FuzzParseGreeting: what a peer says of itself and us is bounded, and whoever it is has a name.
+func FuzzParseGreeting(f *testing.F) {
+	f.Add([]byte(`{"name":"oa.example.com","time":"2026-11-23T13:10:11.120394Z","you":"om.example.com","fault":""}`))
+	f.Add([]byte(`{"name":"oa.example.com","fault":"` + strings.Repeat("x", 1000) + `"}`))
+	f.Add([]byte(`{"name":"oa.example.com","NAME":"og.example.com"}`))
+	f.Add([]byte(`{"time":"yesterday"}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		g, err := parseGreeting(body)
+		if err != nil {
+			require.Zero(t, g)
+			return
+		}
+		require.NoError(t, protocol.ValidateName(g.Name))
+		require.LessOrEqual(t, len(g.Fault), maxMessageBytes)
+	})
+}
