@@ -1,7 +1,10 @@
 package actions
 
 import (
+	"crypto/rand"
+	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -83,5 +86,50 @@ func FuzzNumber(f *testing.F) {
 		}
 		require.GreaterOrEqual(t, n, int64(0))
 		require.LessOrEqual(t, n, int64(1000))
+	})
+}
+
+// FuzzSession: nobody is signed in by a cookie that was not made here.
+func FuzzSession(f *testing.F) {
+	token := rand.Text() // each process that fuzzes has one of its own
+	s := newSessionSigner(token, "om.example.com", "https://om.example.com")
+	w := httptest.NewRecorder()
+	s.begin(w)
+	cookie, err := http.ParseSetCookie(w.Header().Get("Set-Cookie"))
+	require.NoError(f, err)
+	other := newSessionSigner(token, "oa.example.com", "https://om.example.com")
+	for _, value := range []string{cookie.Value, "", ".", "a.b", cookie.Value[:30], "AAAA" + cookie.Value[4:]} {
+		f.Add(value)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.AddCookie(&http.Cookie{Name: sessionCookie, Value: value})
+		sent, _ := r.Cookie(sessionCookie)
+		own, ok := s.of(r)
+		require.Equal(t, sent != nil && sent.Value == cookie.Value, ok, "%q", value)
+		_, elsewhere := other.of(r)
+		require.False(t, elsewhere)
+		require.Equal(t, ok, own.id != "")
+		require.False(t, s.owns(own, value))
+	})
+}
+
+// FuzzTakeForm: whatever a form holds becomes one JSON object of texts, without what is about the form itself.
+func FuzzTakeForm(f *testing.F) {
+	for _, body := range []string{"reason=why&form=t&back=%2Fpeers&sure=yes", "", "a=1&a=2", "%", "a;b", "reason=%00%ff%22", "form=x&FORM=y"} {
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		r, err := takeForm(httptest.NewRequest(http.MethodPost, "/peers/om/pause", strings.NewReader(body)))
+		if err != nil {
+			require.Nil(t, r)
+			return
+		}
+		var fields map[string]string
+		require.NoError(t, json.NewDecoder(r.Body).Decode(&fields))
+		for _, own := range []string{"form", "back", "sure"} {
+			require.NotContains(t, fields, own)
+		}
+		require.NotNil(t, formOf(r.Context()))
 	})
 }

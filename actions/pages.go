@@ -46,7 +46,7 @@ const (
 // each request, methods and bodies taken from forms, the worker.
 func (a *App) newPages() (http.Handler, error) {
 	quietPlugins()
-	p := &pages{App: a, base: basePath(a.URL), sessions: newSessions(a.AdminToken, a.Deployment.Name, a.URL)}
+	p := &pages{App: a, base: basePath(a.URL), sessions: newSessionSigner(a.AdminToken, a.Deployment.Name, a.URL)}
 	var err error
 	if p.assets, err = loadAssets(); err != nil {
 		return nil, err

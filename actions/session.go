@@ -28,7 +28,7 @@ type sessionSigner struct {
 	secure bool // the browser must send the cookie over TLS only
 }
 
-func newSessions(token, deployment, url string) *sessionSigner {
+func newSessionSigner(token, deployment, url string) *sessionSigner {
 	s := &sessionSigner{path: basePath(url) + "/", secure: strings.HasPrefix(url, "https://")}
 	if token != "" {
 		s.key = mac([]byte(token), "session of "+deployment)
