@@ -17,11 +17,13 @@ const (
 	noticeCookie  = "olympus_notice"
 	// sessionLife is how long a browser stays signed in.
 	sessionLife = 12 * time.Hour
+	// sessionBytes are eight of the time at which it ends, in seconds since 1970, and sixteen that tell sessions apart.
+	sessionBytes = 24
 )
 
-// sessionSigner makes the sessions of administrators who sign in with a browser. Nothing of them is stored: the cookie says until when it counts,
-// signed with a key that is made of the administrator's token. So every process of a deployment accepts it, and a change of the token ends
-// all of them.
+// sessionSigner makes the sessions of administrators who sign in with a browser. Nothing of them is stored: the cookie says until when it
+// counts, signed with a key that is made of the administrator's token. So every process of a deployment accepts it, and a change of the
+// token ends all of them.
 type sessionSigner struct {
 	key    []byte // nil: administration over HTTP is off
 	path   string
@@ -47,8 +49,8 @@ type session struct{ id string }
 
 // begin signs a browser in.
 func (s *sessionSigner) begin(w http.ResponseWriter) {
-	id := binary.BigEndian.AppendUint64(nil, uint64(time.Now().Add(sessionLife).Unix()))
-	id = id[: len(id)+16 : len(id)+16]
+	id := make([]byte, sessionBytes)
+	binary.BigEndian.PutUint64(id, uint64(time.Now().Add(sessionLife).Unix()))
 	_, _ = rand.Read(id[8:])
 	text := base64.RawURLEncoding.EncodeToString(id)
 	s.set(w, sessionCookie, text+"."+base64.RawURLEncoding.EncodeToString(mac(s.key, "cookie "+text)), int(sessionLife/time.Second))
@@ -75,7 +77,7 @@ func (s *sessionSigner) of(r *http.Request) (session, bool) {
 		return session{}, false
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(id)
-	if err != nil || len(raw) != 24 || int64(binary.BigEndian.Uint64(raw)) < time.Now().Unix() {
+	if err != nil || len(raw) != sessionBytes || int64(binary.BigEndian.Uint64(raw)) < time.Now().Unix() {
 		return session{}, false
 	}
 	return session{id}, true
