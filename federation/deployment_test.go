@@ -47,6 +47,7 @@ type options struct {
 	noJobs    bool   // a web process: jobs stay queued
 	url       string // what it calls itself; empty: where it listens
 	key       string // note signer key; empty: a new one
+	oldKey    string // the one before, which signs beside it; may be empty
 	database  string
 	store     string
 	checksums string
@@ -92,6 +93,9 @@ func start(t testing.TB, name string, o options) *deployment {
 	}
 	signer, err := signature.NewSigner(o.key)
 	require.NoError(t, err)
+	if o.oldKey != "" {
+		require.NoError(t, signer.AndOld(o.oldKey))
+	}
 	process := worker.NewProcess()
 	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	queue, err := worker.NewQueue(ctx, o.database, process, log)

@@ -1,8 +1,10 @@
 package federation
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -108,7 +110,9 @@ func (p *party) begin(page int) {
 // stop ends the process, and waits for what it is at.
 func (p *party) stop() {
 	p.front.put(unreachable)
-	p.running.end()
+	if p.running != nil { // a history may fail before all have begun
+		p.running.end()
+	}
 }
 
 func unreachable(w http.ResponseWriter, _ *http.Request) {
@@ -173,9 +177,17 @@ var restored = []string{"event_log", "events", "tiles", "versions", "peers"}
 
 // saveBackup copies the database and the blob store.
 func (p *party) saveBackup() error {
-	m := &memory{pointers: maps.Clone(p.pointers), during: maps.Clone(p.during), served: maps.Clone(p.served), log: p.log(), store: p.l.TempDir()}
-	if err := os.CopyFS(filepath.Join(m.store, "store"), os.DirFS(p.store)); err != nil {
-		return err
+	m := &memory{pointers: maps.Clone(p.pointers), during: maps.Clone(p.during), served: maps.Clone(p.served), log: p.log()}
+	for {
+		// The process goes on: what is staged, or is being removed, may be gone before it is copied.
+		m.store = p.l.TempDir()
+		err := os.CopyFS(filepath.Join(m.store, "store"), os.DirFS(p.store))
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	p.backup = m
 	return p.copyAway("backup")

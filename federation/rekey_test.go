@@ -92,12 +92,13 @@ func TestOldKeySignsBeside(t *testing.T) {
 	om.hears(deletes(3, "m", om.Name)...)
 	newKey, newVerifier, err := signature.GenerateKey(om.Name)
 	require.NoError(t, err)
-	next := om.another(func(o *options) { o.key = newKey })
-	require.ErrorContains(t, next.signer.AndOld(newKey), "not an earlier key")
+	signer, err := signature.NewSigner(newKey)
+	require.NoError(t, err)
+	require.ErrorContains(t, signer.AndOld(newKey), "not an earlier key")
 	other, _, err := signature.GenerateKey("oa.example.com")
 	require.NoError(t, err)
-	require.ErrorContains(t, next.signer.AndOld(other), "not an earlier key")
-	require.NoError(t, next.signer.AndOld(om.made.key))
+	require.ErrorContains(t, signer.AndOld(other), "not an earlier key")
+	next := om.another(func(o *options) { o.key, o.oldKey = newKey, om.made.key })
 	for _, path := range []string{"/checkpoint", "/sumdb/" + om.Name + "/latest"} {
 		note := []byte(next.mustGet(path))
 		for _, key := range []string{newVerifier, om.signer.VerifierKey()} {
