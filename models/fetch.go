@@ -146,3 +146,14 @@ func HoldAdd(tx *pop.Connection, module, version, zipHash, zipSHA256 string) (bo
 	}
 	return MarkHeld(tx, module, version, add.Position)
 }
+
+// WakeWaiting makes everything due that waits for its next attempt: fills, and versions to fetch.
+func WakeWaiting(tx *pop.Connection) error {
+	if _, err := exec(tx, "make waiting fills due", `UPDATE fills SET due_at = now() WHERE process = '' AND due_at > now()`); err != nil {
+		return err
+	}
+	_, err := exec(tx, "make waiting versions due", `
+		UPDATE versions SET fetch_due_at = now()
+		WHERE fetch_due_at > now() AND (fetch_leased_until IS NULL OR fetch_leased_until <= now())`)
+	return err
+}

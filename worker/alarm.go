@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"olympus/models"
 )
 
 // storageLook is how often a process tries whether the blob store takes anything. What the database takes every heartbeat tells.
@@ -42,14 +44,16 @@ func (d *Deployment) StorageFault() (since time.Time, fault error) { return d.st
 // DatabaseFault returns since when this process can write nothing to the database, and why; no error while all is well.
 func (d *Deployment) DatabaseFault() (since time.Time, fault error) { return d.database.raised() }
 
-// watchStorage tries whether anything can be stored, and tells when that changes.
-func (d *Deployment) watchStorage(context.Context) error {
+// watchStorage tries whether anything can be stored, and tells when that changes. What could not be stored meanwhile is due again as soon as
+// there is room: its next attempt may be an hour away by then.
+func (d *Deployment) watchStorage(ctx context.Context) error {
 	fault := d.Store.CheckWritable()
 	switch changed, lasted := d.storage.note(fault); {
 	case changed && fault != nil:
 		d.Log.Error("THE BLOB STORE TAKES NOTHING: what is held is served, and nothing new can be filled or fetched until there is room", "error", fault)
 	case changed:
 		d.Log.Info("the blob store takes zips again", "after", lasted.Round(time.Second))
+		return models.WakeWaiting(d.db(ctx))
 	}
 	return nil
 }
