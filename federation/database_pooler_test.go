@@ -30,7 +30,7 @@ func pooler(t *testing.T, database, mode string) string {
 	if err != nil {
 		program, err = exec.LookPath("/usr/sbin/pgbouncer")
 	}
-	require.NoError(t, err, "there is no PgBouncer: scripts/pgbouncer.sh installs it")
+	require.NoError(t, err, "there is no PgBouncer: scripts/program.sh installs it")
 	through, err := url.Parse(database)
 	require.NoError(t, err)
 	behind := *through

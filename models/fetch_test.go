@@ -171,3 +171,48 @@ func TestRemovedWhileDownloaded(t *testing.T) {
 	require.Nil(t, find(t, db, "example.com/m").FetchLeasedUntil)
 	require.Empty(t, unremoved(t, db))
 }
+
+// When there is room again, everything that waits for its next attempt is due, whatever has failed how often. What somebody is at stays his.
+func TestWakeWaiting(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	const waiting, taken, held, begun, failed = "example.com/waiting", "example.com/taken", "example.com/held", "example.com/begun", "example.com/failed"
+	for _, path := range []string{waiting, taken, held} {
+		merge(t, db, add(t, path, "v1.0.0", "a", now()))
+	}
+	ok, err := models.MarkHeld(db, held, "v1.0.0", find(t, db, held).AddPosition)
+	require.NoError(t, err)
+	require.True(t, ok)
+	due, err := models.TakeDue(db, 10, time.Minute)
+	require.NoError(t, err)
+	require.Len(t, due, 2)
+	require.NoError(t, models.MarkFetchFailed(db, waiting, "v1.0.0", "no room", time.Hour))
+	require.NoError(t, models.Beat(db, "p1", "web", "here"))
+	for _, path := range []string{begun, failed} {
+		_, claimed, err := models.ClaimFill(db, path, "v1.0.0", "p1", time.Second)
+		require.NoError(t, err)
+		require.True(t, claimed)
+		require.NoError(t, models.RecordFill(db, path, "v1.0.0", "p1", "{}", "module "+path+"\n"))
+	}
+	require.NoError(t, models.FailFill(db, failed, "v1.0.0", "p1", "no room", time.Hour))
+
+	none, err := models.TakeDue(db, 10, time.Minute)
+	require.NoError(t, err)
+	require.Empty(t, none)
+	fills, err := models.AbandonedFills(db, time.Minute, 10)
+	require.NoError(t, err)
+	require.Empty(t, fills)
+	leased := find(t, db, taken).FetchDueAt
+
+	require.NoError(t, models.WakeWaiting(db))
+	fills, err = models.AbandonedFills(db, time.Minute, 10)
+	require.NoError(t, err)
+	require.Len(t, fills, 1, "the other is being filled")
+	require.Equal(t, failed, fills[0].Module)
+	require.Equal(t, leased, find(t, db, taken).FetchDueAt)
+	require.Nil(t, find(t, db, held).FetchDueAt)
+	due, err = models.TakeDue(db, 10, time.Minute)
+	require.NoError(t, err)
+	require.Len(t, due, 1)
+	require.Equal(t, waiting, due[0].Module)
+}

@@ -172,7 +172,7 @@ func scrape(t *testing.T) string {
 func TestAlertRules(t *testing.T) {
 	t.Parallel()
 	_, err := exec.LookPath("promtool")
-	require.NoError(t, err, "scripts/promtool.sh installs it")
+	require.NoError(t, err, "scripts/program.sh installs it")
 	path := filepath.Join("prometheus", "alerts.yaml")
 	tool(t.Context(), t, "promtool", "check", "rules", path)
 	tool(t.Context(), t, "promtool", "test", "rules", filepath.Join("prometheus", "alerts_test.yaml"))

@@ -24,9 +24,9 @@ step build
 step browser
 scripts/browser.sh
 step pgbouncer
-scripts/pgbouncer.sh
+scripts/program.sh pgbouncer pgbouncer
 step promtool
-scripts/promtool.sh
+scripts/program.sh promtool prometheus
 
 cluster=.data/test-postgres
 started=

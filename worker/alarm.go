@@ -48,12 +48,17 @@ func (d *Deployment) DatabaseFault() (since time.Time, fault error) { return d.d
 // there is room: its next attempt may be an hour away by then.
 func (d *Deployment) watchStorage(ctx context.Context) error {
 	fault := d.Store.CheckWritable()
+	if _, before := d.storage.raised(); before != nil && fault == nil {
+		// First: should the database answer with an error, the alarm stands, and the next look tries again.
+		if err := models.WakeWaiting(d.db(ctx)); err != nil {
+			return err
+		}
+	}
 	switch changed, lasted := d.storage.note(fault); {
 	case changed && fault != nil:
 		d.Log.Error("THE BLOB STORE TAKES NOTHING: what is held is served, and nothing new can be filled or fetched until there is room", "error", fault)
 	case changed:
 		d.Log.Info("the blob store takes zips again", "after", lasted.Round(time.Second))
-		return models.WakeWaiting(d.db(ctx))
 	}
 	return nil
 }
