@@ -40,7 +40,9 @@ type App struct {
 	shares     *shares
 	turns      *turnGates
 	greetings  *gate.Gate
-	draining   atomic.Bool
+
+	explanations *gate.Gate
+	draining     atomic.Bool
 }
 
 // Drain makes /readyz say that this process is about to stop.
@@ -55,6 +57,7 @@ func New(d *worker.Deployment, o Options) (*App, error) {
 	a := &App{
 		Options: o, Deployment: d, Log: d.Log,
 		verifier: verifier, answers: newAnswers(d.Follower), metrics: newMetrics(d), shares: newShares(), turns: newTurns(), greetings: gate.New(greetings, 0),
+		explanations: gate.New(explanations, 0),
 	}
 	a.machines = a.routes()
 	a.pages, err = a.newPages()

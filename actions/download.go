@@ -54,6 +54,7 @@ type asking struct {
 	download.Request
 	path     string // in canonical form, under which the answer is kept
 	onlyHere bool   // answer from what is held or known, never fill
+	byPeer   bool   // it is a peer that asks, not a client
 	at       mark   // where the cache stood when the request came
 }
 
@@ -81,7 +82,8 @@ func (a *App) downloadUncached(w http.ResponseWriter, r *http.Request, path stri
 		if err != nil {
 			return err
 		}
-		ask.onlyHere = ask.onlyHere || peer != nil
+		ask.byPeer = peer != nil
+		ask.onlyHere = ask.onlyHere || ask.byPeer
 	}
 	if ask.at, err = a.answers.catchUp(r.Context(), a.Deployment); err != nil {
 		return err
@@ -185,7 +187,15 @@ func (a *App) known(ctx context.Context, w http.ResponseWriter, r *http.Request,
 	answer := text(ask, v.Info, v.Mod)
 	a.answers.put(ask.path, answer, ask.at)
 	a.serve(w, r, answer)
+	a.noteServed(ask, v)
 	return nil
+}
+
+// noteServed notes the first time that a client is given a file of a version. Hits come from the cache, and after that.
+func (a *App) noteServed(ask *asking, v *models.Version) {
+	if !v.Served && !ask.byPeer {
+		a.Deployment.NoteServed(v.Module, v.Version)
+	}
 }
 
 // pinned returns a version as it is served: from the first answer on, its files never change, whatever other adds of it arrive. It may
@@ -212,6 +222,7 @@ func (a *App) zip(ctx context.Context, w http.ResponseWriter, r *http.Request, a
 			answer := archive(ask, v)
 			if a.serve(w, r, answer) {
 				a.answers.put(ask.path, answer, ask.at)
+				a.noteServed(ask, v)
 				return nil
 			}
 			// The store has lost it; serve has recorded that. It is fetched again like any remote zip.

@@ -56,11 +56,6 @@ func (p *pages) showExplanation(c buffalo.Context) error {
 		}
 	}
 	if wantsJSON(c.Request()) {
-		for i := range lives {
-			if lives[i].Steps == nil {
-				lives[i].Steps = []peer.Step{}
-			}
-		}
 		return p.json(c, http.StatusOK, peer.Explanation{Module: path, Version: version, Deployments: lives})
 	}
 	view := explanationView{Module: path, Version: version, VersionHref: p.versionLink(path, version), Lead: lives[0].Reason}

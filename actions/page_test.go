@@ -24,7 +24,7 @@ const (
 // everyPage are pages of a site that has a peer om.example.com and the version example.com/m@v1.0.0.
 var everyPage = []string{
 	"/", "/status", "/peers", "/peers/om.example.com", "/events", "/modules", "/modules?prefix=example.com", "/modules?state=failed",
-	"/modules/example.com/m@v1.0.0", "/jobs", "/audit",
+	"/modules/example.com/m@v1.0.0", "/explain/example.com/m@v1.0.0", "/jobs", "/audit",
 }
 
 // busy is a site in trouble, in which everything that others can write is hostile.
@@ -169,6 +169,7 @@ func TestErrors(t *testing.T) {
 		"/modules/example.com/m@v1.0.0":        {404, "no event of the log speaks of it"},
 		"/modules/example.com/m":               {404, "module@version"},
 		"/modules/example.com/m@v1":            {400, "canonical"},
+		"/explain/example.com/m@v1":            {400, "canonical"},
 		"/modules/example.com/m@v1.0.0/delete": {405, "only POST"},
 		"/peers/x.example.com/pause":           {405, "only POST"},
 		"/peers/om.example.com/pull":           {200, "om.example.com/pull"},

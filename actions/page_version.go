@@ -90,6 +90,7 @@ type versionView struct {
 	Served                            bool
 	CanDeprecate, CanDelete           bool
 	InfoHref, ModHref, ZipHref        string
+	ExplainHref                       string
 	Facts                             []fact
 	Troubles                          []trouble
 	Events                            []eventView
@@ -105,7 +106,8 @@ type fact struct {
 func (p *pages) newVersionView(v *models.Version, events []protocol.Logged) versionView {
 	view := versionView{
 		Module: v.Module, Version: v.Version, Href: p.versionLink(v.Module, v.Version), ModuleHref: p.pageLink("modules", "prefix", v.Module),
-		State: v.State(), Sentence: p.whereabouts(v), Conflict: v.Conflict,
+		ExplainHref: p.explainLink(v.Module, v.Version),
+		State:       v.State(), Sentence: p.whereabouts(v), Conflict: v.Conflict,
 		Served: v.Known(), CanDeprecate: !v.Deprecated && !v.Deleted, CanDelete: !v.Deleted,
 		Events: p.eventViews(events),
 	}

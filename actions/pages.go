@@ -76,6 +76,7 @@ func (a *App) newPages() (http.Handler, error) {
 	b.GET("/events", p.showEvents)
 	b.GET("/modules", p.showModules)
 	b.GET("/modules/{version:.+}", p.showVersion)
+	b.GET("/explain/{version:.+}", p.showExplanation)
 	b.GET("/jobs", p.showJobs)
 	b.GET("/audit", p.showAudit)
 	b.GET("/assets/{file}", p.showAsset)

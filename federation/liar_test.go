@@ -86,6 +86,13 @@ func (l *liar) questions() int {
 	return n
 }
 
+// askedFor is how often it was asked for a path.
+func (l *liar) askedFor(path string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked[path]
+}
+
 func (l *liar) total() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -123,6 +123,8 @@ func TestMisuse(t *testing.T) {
 		{"peers:add", "ftp://a", "http"},
 		{"peers:add", "http://a nokey", "verifier key"},
 		{"doctor", "x", `unexpected argument "x"`},
+		{"explain", "example.com/m@v1", `"v1" is not a canonical version`},
+		{"explain", "example.com/m@v2.0.0", "invalid"},
 		{"peers:list", "x", `unexpected argument "x"`},
 		{"peers:list", "--jsno", `unknown flag "--jsno"`},
 		{"peers:pause", "--json", "missing argument"},

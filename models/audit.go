@@ -24,6 +24,14 @@ func Audit(tx *pop.Connection, actor, action, subject, detail string) error {
 	return err
 }
 
+// AuditOf returns the changes of one subject, oldest first, at most limit.
+func AuditOf(tx *pop.Connection, subject string, limit int) ([]Audited, error) {
+	var trail []Audited
+	err := all(tx, &trail, "read the audit trail of "+subject,
+		`SELECT id, time, actor, action, subject, detail FROM audit WHERE subject = ? ORDER BY id LIMIT ?`, subject, limit)
+	return trail, err
+}
+
 // AuditTrail returns the newest changes, newest first.
 func AuditTrail(tx *pop.Connection, limit int) ([]Audited, error) {
 	trail := []Audited{}

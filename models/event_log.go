@@ -72,6 +72,15 @@ func EventsOf(tx *pop.Connection, module, version string) ([]protocol.Logged, er
 	return events, err
 }
 
+// LoggedAt returns when the event at a position was logged here.
+func LoggedAt(tx *pop.Connection, position int64) (time.Time, error) {
+	var row struct {
+		At time.Time `db:"logged_at"`
+	}
+	err := one(tx, &row, fmt.Sprintf("look when event %d was logged", position), `SELECT logged_at FROM events WHERE position = ?`, position)
+	return row.At, err
+}
+
 // OwnEvents returns the events of a range of positions (both ends included) that this deployment originated.
 func OwnEvents(tx *pop.Connection, origin string, first, last int64) ([]protocol.Logged, error) {
 	var events []protocol.Logged

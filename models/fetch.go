@@ -70,14 +70,14 @@ func Candidates(tx *pop.Connection, module, version string) ([]protocol.Logged, 
 	return adds, err
 }
 
-// MarkHeld records that the zip of the add at a position is in our blob store, and pins it. It reports false, and changes
-// nothing, when the version may not hold those bytes: deleted meanwhile, or pinned to another add.
-func MarkHeld(tx *pop.Connection, module, version string, addPosition int64) (bool, error) {
+// MarkHeld records that the zip of the add at a position is in our blob store, where it came from, and pins it. It reports false, and
+// changes nothing, when the version may not hold those bytes: deleted meanwhile, or pinned to another add.
+func MarkHeld(tx *pop.Connection, module, version string, addPosition int64, from string) (bool, error) {
 	n, err := exec(tx, fmt.Sprintf("record %s@%s as held", module, version), `
 		UPDATE versions SET held = true, pinned = true, add_position = ?, fetch_attempts = 0, fetch_due_at = NULL,
-			fetch_leased_until = NULL, fetch_error = '', fetch_error_at = NULL, scrubbed_at = now()
+			fetch_leased_until = NULL, fetch_error = '', fetch_error_at = NULL, scrubbed_at = now(), held_at = now(), held_from = ?
 		WHERE module = ? AND version = ? AND NOT deleted AND (NOT pinned OR add_position = ?)`,
-		addPosition, module, version, addPosition)
+		addPosition, from, module, version, addPosition)
 	return n == 1, err
 }
 
@@ -131,7 +131,7 @@ func MarkRemoved(tx *pop.Connection, module, version string) error {
 }
 
 // HoldAdd is MarkHeld for the add with the given hashes.
-func HoldAdd(tx *pop.Connection, module, version, zipHash, zipSHA256 string) (bool, error) {
+func HoldAdd(tx *pop.Connection, module, version, zipHash, zipSHA256, from string) (bool, error) {
 	var add struct {
 		Position int64 `db:"position"`
 	}
@@ -144,7 +144,7 @@ func HoldAdd(tx *pop.Connection, module, version, zipHash, zipSHA256 string) (bo
 	if err != nil {
 		return false, err
 	}
-	return MarkHeld(tx, module, version, add.Position)
+	return MarkHeld(tx, module, version, add.Position, from)
 }
 
 // WakeWaiting makes everything due that waits for its next attempt: fills, and versions to fetch.

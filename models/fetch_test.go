@@ -48,7 +48,7 @@ func TestFetchBacklog(t *testing.T) {
 
 	require.NoError(t, models.GiveBack(db, "example.com/m0", "v1.0.0"))
 	require.NoError(t, models.MarkFetchFailed(db, "example.com/m1", "v1.0.0", "broken", time.Hour))
-	held, err := models.MarkHeld(db, "example.com/m2", "v1.0.0", find(t, db, "example.com/m2").AddPosition)
+	held, err := models.MarkHeld(db, "example.com/m2", "v1.0.0", find(t, db, "example.com/m2").AddPosition, "here")
 	require.NoError(t, err)
 	require.True(t, held)
 	merge(t, db, say(protocol.KindDelete, "example.com/m3", "v1.0.0"))
@@ -74,7 +74,7 @@ func TestFetchBacklog(t *testing.T) {
 		require.Nil(t, v.FetchDueAt, path)
 		require.Empty(t, v.FetchError, path)
 	}
-	ok, err = models.MarkHeld(db, "example.com/m3", "v1.0.0", find(t, db, "example.com/m3").AddPosition)
+	ok, err = models.MarkHeld(db, "example.com/m3", "v1.0.0", find(t, db, "example.com/m3").AddPosition, "here")
 	require.NoError(t, err)
 	require.False(t, ok, "deleted")
 
@@ -116,13 +116,13 @@ func TestPinnedAddStays(t *testing.T) {
 	v = find(t, db, "example.com/m")
 	require.Equal(t, early.ZipHash, v.ZipHash)
 	require.True(t, v.Conflict)
-	held, err := models.MarkHeld(db, "example.com/m", "v1.0.0", adds[1].Position)
+	held, err := models.MarkHeld(db, "example.com/m", "v1.0.0", adds[1].Position, "here")
 	require.NoError(t, err)
 	require.False(t, held, "other bytes than were served")
 	adds, err = models.Candidates(db, "example.com/m", "v1.0.0")
 	require.NoError(t, err)
 	require.Len(t, adds, 1)
-	held, err = models.HoldAdd(db, "example.com/m", "v1.0.0", early.ZipHash, early.ZipSHA256)
+	held, err = models.HoldAdd(db, "example.com/m", "v1.0.0", early.ZipHash, early.ZipSHA256, "here")
 	require.NoError(t, err)
 	require.True(t, held)
 	merge(t, db, say(protocol.KindDelete, "example.com/m", "v1.0.0"))
@@ -180,7 +180,7 @@ func TestWakeWaiting(t *testing.T) {
 	for _, path := range []string{waiting, taken, held} {
 		merge(t, db, add(t, path, "v1.0.0", "a", now()))
 	}
-	ok, err := models.MarkHeld(db, held, "v1.0.0", find(t, db, held).AddPosition)
+	ok, err := models.MarkHeld(db, held, "v1.0.0", find(t, db, held).AddPosition, "here")
 	require.NoError(t, err)
 	require.True(t, ok)
 	due, err := models.TakeDue(db, 10, time.Minute)

@@ -20,12 +20,13 @@ type Fill struct {
 	Error    string  `db:"error"`
 
 	StartedAt time.Time `db:"started_at"` // when the process claimed it
+	DueAt     time.Time `db:"due_at"`     // when it may be tried again, if nobody is at it
 }
 
 // Recorded reports whether .info and .mod are durably known.
 func (f *Fill) Recorded() bool { return f.Info != nil }
 
-const fillColumns = `module, version, process, info, mod, attempts, error, started_at`
+const fillColumns = `module, version, process, info, mod, attempts, error, started_at, due_at`
 
 // processIsDead is true of a fills row that nobody is at.
 const processIsDead = `(fills.process = '' OR NOT EXISTS (
@@ -73,10 +74,13 @@ func RecordFill(tx *pop.Connection, module, version, process, info, mod string) 
 	return err
 }
 
-// EndFill removes a fill that has become an event, or that is not to be tried again.
+// EndFill removes a fill that has become an event, or that is not to be tried again. The version, if there is one by now, remembers when
+// it was asked for.
 func EndFill(tx *pop.Connection, module, version string) error {
-	_, err := exec(tx, fmt.Sprintf("end the fill of %s@%s", module, version),
-		`DELETE FROM fills WHERE module = ? AND version = ?`, module, version)
+	_, err := exec(tx, fmt.Sprintf("end the fill of %s@%s", module, version), `
+		WITH ended AS (DELETE FROM fills WHERE module = ? AND version = ? RETURNING module, version, started_at)
+		UPDATE versions v SET asked_at = ended.started_at FROM ended
+		WHERE v.module = ended.module AND v.version = ended.version AND v.asked_at IS NULL`, module, version)
 	return err
 }
 

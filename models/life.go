@@ -2,6 +2,7 @@ package models
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gobuffalo/pop/v6"
@@ -97,7 +98,13 @@ func DeliveriesOf(tx *pop.Connection, position int64, limit int) ([]Delivery, er
 			coalesce(errors[array_upper(errors, 1)]->>'error', '') AS error
 		FROM river_job WHERE kind = 'push' AND state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
 			AND (args->>'first')::bigint <= ? AND (args->>'last')::bigint >= ? ORDER BY 1 LIMIT ?`, position, position, limit)
-	return append(ended, waiting...), err
+	for _, w := range waiting {
+		// A job that has recorded its end may not have ended yet.
+		if !slices.ContainsFunc(ended, func(e Delivery) bool { return e.Peer == w.Peer }) {
+			ended = append(ended, w)
+		}
+	}
+	return ended, err
 }
 
 // Served is a version of which a client was given a file.

@@ -15,6 +15,8 @@ type Merged struct {
 	Head int64
 	// Appended are the events that were new, with their positions in this log, in order.
 	Appended []protocol.Logged
+	// Taken are their places among the events that were given.
+	Taken []int
 }
 
 // Merge is the one way into the event log, for own fills, administrators' changes, pushes, pulls and replays alike. It locks
@@ -42,6 +44,7 @@ func Merge(tx *pop.Connection, events []protocol.Event) (*Merged, error) {
 		seen[id] = true
 		merged.Head++
 		merged.Appended = append(merged.Appended, protocol.Logged{Position: merged.Head, Event: events[i]})
+		merged.Taken = append(merged.Taken, i)
 	}
 	if len(merged.Appended) == 0 {
 		return merged, nil

@@ -19,6 +19,7 @@ type Version struct {
 	Conflict    bool  `db:"conflict"`
 	Pinned      bool  `db:"pinned"`
 	Held        bool  `db:"held"`
+	Served      bool  `db:"served"` // to a client, at least once
 
 	FetchAttempts int        `db:"fetch_attempts"`
 	FetchDueAt    *time.Time `db:"fetch_due_at"`
@@ -52,7 +53,7 @@ func (v *Version) State() string {
 }
 
 const versionColumns = `v.module, v.version, coalesce(v.add_position, 0) AS add_position,
-	v.deprecated, v.deleted, v.conflict, v.pinned, v.held,
+	v.deprecated, v.deleted, v.conflict, v.pinned, v.held, v.served_at IS NOT NULL AS served,
 	v.fetch_attempts, v.fetch_due_at, v.fetch_error, v.fetch_error_at, v.fetch_leased_until,
 	coalesce(e.origin, '') AS origin, coalesce(e.time, 'epoch') AS time, coalesce(e.zip_hash, '') AS zip_hash,
 	coalesce(e.zip_sha256, '') AS zip_sha256, coalesce(e.zip_size, 0) AS zip_size, coalesce(e.mod_hash, '') AS mod_hash`

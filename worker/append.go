@@ -21,8 +21,9 @@ const appendTimeout = 30 * time.Second
 
 // appendition is a batch of events that somebody waits to have in the log.
 type appendition struct {
-	events []protocol.Event
-	own    bool // originated here: to be pushed
+	events   []protocol.Event
+	arrivals []models.Arrival // how each of the events came; nil if that is not to be recorded
+	own      bool             // originated here: to be pushed
 	// also runs in the same transaction, after the merge.
 	also func(tx *pop.Connection) error
 	done chan error
@@ -44,6 +45,13 @@ func newAppender(d *Deployment) *appender { return &appender{d: d} }
 // every active peer.
 func (d *Deployment) Append(own bool, events []protocol.Event, also func(tx *pop.Connection) error) error {
 	a := &appendition{events: events, own: own, also: also, done: make(chan error, 1)}
+	d.appends.submit(a)
+	return <-a.done
+}
+
+// take is Append for events of others, each with how it came.
+func (d *Deployment) take(events []protocol.Event, arrivals []models.Arrival) error {
+	a := &appendition{events: events, arrivals: arrivals, done: make(chan error, 1)}
 	d.appends.submit(a)
 	return <-a.done
 }
@@ -102,14 +110,23 @@ func (q *appender) commit(group []*appendition) error {
 	ctx, cancel := context.WithTimeout(context.Background(), appendTimeout)
 	defer cancel()
 	var events []protocol.Event
+	var arrivals []models.Arrival
 	own, foreign := false, false
 	for _, a := range group {
 		events = append(events, a.events...)
+		if a.arrivals != nil {
+			arrivals = append(arrivals, a.arrivals...)
+		} else {
+			arrivals = append(arrivals, make([]models.Arrival, len(a.events))...)
+		}
 		own, foreign = own || a.own, foreign || !a.own
 	}
 	var merged *models.Merged
 	err := q.d.transaction(ctx, func(tx *pop.Connection) (err error) {
 		if merged, err = q.d.merge(tx, events, foreign); err != nil {
+			return err
+		}
+		if err := recordArrivals(tx, merged, arrivals); err != nil {
 			return err
 		}
 		for _, a := range group {

@@ -27,6 +27,7 @@ func (d *Deployment) askPeers(ctx context.Context, path, version string) (bool, 
 		mu     sync.Mutex
 		wg     sync.WaitGroup
 		events []protocol.Event
+		from   []models.Arrival
 	)
 	for _, p := range peers {
 		leave, err := d.circuits.peers.Enter(p.Name)
@@ -46,6 +47,7 @@ func (d *Deployment) askPeers(ctx context.Context, path, version string) (bool, 
 			defer mu.Unlock()
 			for i := range logged {
 				events = append(events, logged[i].Event)
+				from = append(from, models.Arrival{Way: models.ByQuestion, Peer: p.Name})
 			}
 		})
 	}
@@ -53,7 +55,7 @@ func (d *Deployment) askPeers(ctx context.Context, path, version string) (bool, 
 	if len(events) == 0 {
 		return false, nil
 	}
-	if err := d.Append(false, events, nil); err != nil {
+	if err := d.take(events, from); err != nil {
 		return false, err
 	}
 	for _, e := range events {

@@ -77,6 +77,7 @@ type Deployment struct {
 	queries     *gate.Gate
 	checksums   *gate.Gate
 	waits       *gate.Gate // requests of this process that wait
+	served      *served
 	storage     *alarm
 	database    *alarm
 }
@@ -96,6 +97,7 @@ func New(d *Deployment) (*Deployment, error) {
 	d.waits = gate.New(waitingRequests, 0)
 	d.storage, d.database = &alarm{}, &alarm{}
 	d.Scrubbed = &Scrubbed{}
+	d.served = &served{at: make(map[moduleVersion]time.Time)}
 	for _, kind := range []struct {
 		name     string
 		register func() error

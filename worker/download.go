@@ -79,8 +79,9 @@ func (d *Deployment) fetchAdd(ctx context.Context, add *protocol.Logged, peers [
 	if len(peersLeft) > 0 {
 		return errNoPlace // one of them may well have it: ask upstream only when none has
 	}
-	err := d.download(ctx, add, func(f *os.File) error {
-		return d.Upstream.Zip(ctx, nil, add.Module, add.Version, f)
+	err := d.download(ctx, add, func(f *os.File) (string, error) {
+		from, err := d.Upstream.Zip(ctx, nil, add.Module, add.Version, f)
+		return fromUpstream(from), err
 	})
 	if err == nil {
 		return nil
@@ -94,13 +95,13 @@ func (d *Deployment) fetchFrom(ctx context.Context, add *protocol.Logged, p *mod
 		return &PeerError{err}
 	}
 	answered, good := circuit.Neither, circuit.Neither
-	err = d.download(ctx, add, func(f *os.File) error {
+	err = d.download(ctx, add, func(f *os.File) (string, error) {
 		err := d.Peers.Zip(ctx, target(p), add.Module, add.Version, add.ZipSHA256, min(add.ZipSize, d.MaxZip), f)
 		answered, good = zipOutcomes(f, err)
 		if err != nil {
-			return &PeerError{err}
+			return "", &PeerError{err}
 		}
-		return nil
+		return p.Name, nil
 	})
 	if errors.Is(err, modzip.ErrInvalid) {
 		good = circuit.Failed
@@ -152,8 +153,8 @@ func originFirst(peers []models.Peer, origin string) []*models.Peer {
 	return order
 }
 
-// download stages a zip, verifies it against the add, stores it and repoints the version.
-func (d *Deployment) download(ctx context.Context, add *protocol.Logged, get func(*os.File) error) error {
+// download stages a zip, verifies it against the add, stores it and repoints the version. get says where it came from.
+func (d *Deployment) download(ctx context.Context, add *protocol.Logged, get func(*os.File) (from string, err error)) error {
 	if add.ZipSize > d.MaxZip {
 		return fmt.Errorf("its zip has %d bytes, more than the %d accepted here", add.ZipSize, d.MaxZip)
 	}
@@ -162,7 +163,8 @@ func (d *Deployment) download(ctx context.Context, add *protocol.Logged, get fun
 		return err
 	}
 	defer blob.Discard(f)
-	if err := get(f); err != nil {
+	from, err := get(f)
+	if err != nil {
 		return err
 	}
 	mv := module.Version{Path: add.Module, Version: add.Version}
@@ -173,14 +175,14 @@ func (d *Deployment) download(ctx context.Context, add *protocol.Logged, get fun
 	if err := d.Store.Put(ctx, add.ZipSHA256, f, add.ZipSize); err != nil {
 		return err
 	}
-	return d.hold(ctx, add)
+	return d.hold(ctx, add, from)
 }
 
-// hold records that the zip of an add is in our store. If the version may not hold it any more, the blob goes again.
-func (d *Deployment) hold(ctx context.Context, add *protocol.Logged) error {
+// hold records that the zip of an add is in our store, and where it came from. If the version may not hold it any more, the blob goes again.
+func (d *Deployment) hold(ctx context.Context, add *protocol.Logged, from string) error {
 	held := false
 	err := d.transaction(ctx, func(tx *pop.Connection) (err error) {
-		held, err = models.MarkHeld(tx, add.Module, add.Version, add.Position)
+		held, err = models.MarkHeld(tx, add.Module, add.Version, add.Position, from)
 		return err
 	})
 	if err != nil || held {

@@ -26,7 +26,7 @@ const (
 
 // Explain tells the life of a version at this deployment.
 func (d *Deployment) Explain(ctx context.Context, path, version string) (*peer.Life, error) {
-	life := &peer.Life{Deployment: d.Name, State: peer.StateUnknown}
+	life := &peer.Life{Deployment: d.Name, State: peer.StateUnknown, Steps: []peer.Step{}}
 	db := d.db(ctx)
 	v, err := models.FindVersion(db, path, version)
 	switch {
@@ -220,11 +220,11 @@ func (d *Deployment) ExplainEverywhere(ctx context.Context, path, version string
 	for i := range peers {
 		wg.Go(func() {
 			life, err := d.Peers.Explain(bounded, target(&peers[i]), path, version)
-			switch {
-			case errors.Is(err, peer.ErrNotFound):
-				life = &peer.Life{Deployment: peers[i].Name, Error: "its release cannot explain versions"}
-			case err != nil:
-				life = &peer.Life{Deployment: peers[i].Name, Error: err.Error()}
+			if errors.Is(err, peer.ErrNotFound) {
+				err = errors.New("its release cannot explain versions")
+			}
+			if err != nil {
+				life = &peer.Life{Deployment: peers[i].Name, Steps: []peer.Step{}, Error: err.Error()}
 			}
 			lives[i] = *life
 		})

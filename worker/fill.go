@@ -284,14 +284,15 @@ func (d *Deployment) fillZip(ctx context.Context, path, version string, meta *up
 		return err
 	}
 	defer blob.Discard(file)
-	if err := d.Upstream.Zip(ctx, meta, path, version, file); err != nil {
+	from, err := d.Upstream.Zip(ctx, meta, path, version, file)
+	if err != nil {
 		return err
 	}
 	event, err := d.checkIn(ctx, path, version, f.info, f.mod, file)
 	if err != nil {
 		return err
 	}
-	held, err := d.takeIn(ctx, event, file)
+	held, err := d.takeIn(ctx, event, file, fromUpstream(from))
 	if err != nil || held {
 		return err
 	}

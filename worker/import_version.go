@@ -53,7 +53,7 @@ func (i *importing) unknown(ctx context.Context, v *source.Version, claim *model
 		return done, errOtherSum
 	}
 	done = ImportedVersion{Name: v.String(), Outcome: OutcomeImported, Bytes: event.ZipSize}
-	held, err := i.takeIn(ctx, event, file)
+	held, err := i.takeIn(ctx, event, file, fromImport)
 	if err != nil || held {
 		return done, err
 	}
@@ -150,7 +150,7 @@ func (i *importing) holdStaged(ctx context.Context, add *protocol.Logged, file *
 	defer cancel()
 	leasing.Go(func() { i.keepLease(ctx, add.Module, add.Version) })
 	if err = i.Store.Put(ctx, add.ZipSHA256, file, add.ZipSize); err == nil {
-		err = i.hold(ctx, add)
+		err = i.hold(ctx, add, fromImport)
 	}
 	if err == nil {
 		return OutcomeHeld, nil

@@ -50,10 +50,10 @@ func (d *Deployment) checkIn(ctx context.Context, path, version, info, mod strin
 	return event, event.Validate()
 }
 
-// takeIn stores the zip that checkIn has checked and appends its event: in this order, because an event of our own promises that we hold
+// takeIn stores the zip that checkIn has checked, which came from somewhere, and appends its event: in this order, because an event of our own promises that we hold
 // the zip. It ends the fill of the version. It returns false if a tombstone came first, or other bytes of this version are what is served
 // here: then the zip is not kept.
-func (d *Deployment) takeIn(ctx context.Context, event protocol.Event, file *os.File) (held bool, err error) {
+func (d *Deployment) takeIn(ctx context.Context, event protocol.Event, file *os.File, from string) (held bool, err error) {
 	path, version := event.Module, event.Version
 	if err := d.Store.Put(ctx, event.ZipSHA256, file, event.ZipSize); err != nil {
 		return false, err
@@ -62,7 +62,7 @@ func (d *Deployment) takeIn(ctx context.Context, event protocol.Event, file *os.
 		if err := models.EndFill(tx, path, version); err != nil {
 			return err
 		}
-		if held, err = models.HoldAdd(tx, path, version, event.ZipHash, event.ZipSHA256); err != nil || held {
+		if held, err = models.HoldAdd(tx, path, version, event.ZipHash, event.ZipSHA256, from); err != nil || held {
 			return err
 		}
 		// Should this process die before it takes the zip back. The job leaves a version alone that is not deleted.

@@ -113,7 +113,7 @@ func (l *ledger) hold(m testmod.Module, position int64) {
 	if position == 0 {
 		return
 	}
-	ok, err := models.MarkHeld(l.DB, m.Path, m.Version, position)
+	ok, err := models.MarkHeld(l.DB, m.Path, m.Version, position, "here")
 	require.NoError(l.t, err)
 	require.True(l.t, ok)
 }

@@ -235,6 +235,9 @@ func (d *Deployment) takePage(ctx context.Context, log *peerLog, got page, resul
 				return err
 			}
 			appended, head = len(merged.Appended), merged.Head
+			if err := recordPage(tx, merged, p.Name); err != nil {
+				return err
+			}
 		}
 		moved, err := models.MovePullPointer(tx, p, got.after, got.Next, got.Head)
 		if err == nil && !moved {

@@ -66,8 +66,12 @@ func (d *Deployment) enqueuePushes(tx *pop.Connection, appended []protocol.Logge
 // up the job is dropped, and the peer's next pull brings the events.
 func (d *Deployment) push(ctx context.Context, job *river.Job[pushArgs]) error {
 	p, err := models.FindPeer(d.db(ctx), job.Args.Peer)
+	giveUp := func(err error) error {
+		d.recordDelivery(ctx, job.Args, job.Attempt, err)
+		return river.JobCancel(err)
+	}
 	if errors.Is(err, models.ErrNotFound) || err == nil && p.State != models.PeerActive {
-		return river.JobCancel(fmt.Errorf("push to %s: it is no longer an active peer", job.Args.Peer))
+		return giveUp(fmt.Errorf("push to %s: it is no longer an active peer", job.Args.Peer))
 	}
 	if err != nil {
 		return err
@@ -75,7 +79,7 @@ func (d *Deployment) push(ctx context.Context, job *river.Job[pushArgs]) error {
 	leave, again := d.pushes.enter(ctx, p.Name)
 	if leave == nil {
 		if time.Since(job.CreatedAt) > pushPatience {
-			return river.JobCancel(fmt.Errorf("push to %s: dropped, because too many wait for it", p.Name))
+			return giveUp(fmt.Errorf("push to %s: dropped, because too many wait for it", p.Name))
 		}
 		return river.JobSnooze(again)
 	}
@@ -94,9 +98,13 @@ func (d *Deployment) push(ctx context.Context, job *river.Job[pushArgs]) error {
 	d.circuits.heard("push", p.Name, err)
 	if err != nil {
 		d.record(ctx, func(tx *pop.Connection) error { return models.RecordPeerError(tx, p.Name, err.Error()) })
+		if job.Attempt >= job.MaxAttempts {
+			d.recordDelivery(ctx, job.Args, job.Attempt, err)
+		}
 		return err
 	}
 	d.record(ctx, func(tx *pop.Connection) error { return models.RecordPushSent(tx, p.Name) })
+	d.recordDelivery(ctx, job.Args, job.Attempt, nil)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/gobuffalo/pop/v6"
 	"github.com/riverqueue/river"
@@ -56,5 +57,5 @@ func (d *Deployment) receive(_ context.Context, job *river.Job[receiveArgs]) err
 	if err != nil {
 		return err
 	}
-	return d.Append(false, events, nil)
+	return d.take(events, slices.Repeat([]models.Arrival{{Way: models.ByPush, Peer: job.Args.Peer}}, len(events)))
 }

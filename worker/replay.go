@@ -137,7 +137,7 @@ func (d *Deployment) find(ctx context.Context, adds []models.Holding, held, foun
 		case err != nil:
 			return err
 		}
-		marked, err := models.MarkHeld(d.db(ctx), h.Module, h.Version, h.Position)
+		marked, err := models.MarkHeld(d.db(ctx), h.Module, h.Version, h.Position, fromStore)
 		if err != nil {
 			return err
 		}

@@ -60,6 +60,7 @@ func (d *Deployment) Tick(ctx context.Context) {
 	every(heartbeat, "say that this process lives", d.beat)
 	every(housekeeping, "sign the head of the log", d.KeepSigned)
 	every(storageLook, "look at the blob store", d.watchStorage)
+	every(heartbeat, "record what was served for the first time", d.recordServed)
 	if d.Role == "web" {
 		return
 	}

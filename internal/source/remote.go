@@ -120,5 +120,6 @@ func (r *Remote) Metadata(ctx context.Context, v *Version) (info, mod []byte, er
 
 // Zip implements Source.
 func (r *Remote) Zip(ctx context.Context, v *Version, file *os.File) error {
-	return r.proxy.Zip(ctx, nil, v.Module, v.Version, file)
+	_, err := r.proxy.Zip(ctx, nil, v.Module, v.Version, file)
+	return err
 }

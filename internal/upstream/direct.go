@@ -64,6 +64,8 @@ func newDirect(opts Options, maxZip int64) *direct {
 // fetched is what go mod download prints: the files in its cache.
 type fetched struct{ Version, Info, GoMod, Zip string }
 
+func (d *direct) String() string { return "version control" }
+
 func (d *direct) metadata(ctx context.Context, path, version string) (*Metadata, error) {
 	var files fetched
 	if err := d.run(ctx, &files, path, version, "mod", "download", "-json"); err != nil {

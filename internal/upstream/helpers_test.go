@@ -57,7 +57,7 @@ func fetchZip(t testing.TB, u *Upstream, md *Metadata, m testmod.Module) ([]byte
 	defer f.Close()
 	_, err = f.WriteString(strings.Repeat("rest of an earlier try", 1000))
 	require.NoError(t, err)
-	if err := u.Zip(t.Context(), md, m.Path, m.Version, f); err != nil {
+	if _, err := u.Zip(t.Context(), md, m.Path, m.Version, f); err != nil {
 		stat, statErr := f.Stat()
 		require.NoError(t, statErr)
 		require.LessOrEqual(t, stat.Size(), u.maxZip)

@@ -28,6 +28,8 @@ type proxy struct {
 	maxZip int64
 }
 
+func (p *proxy) String() string { return p.remote.base.String() }
+
 func (p *proxy) metadata(ctx context.Context, path, version string) (*Metadata, error) {
 	info, err := p.read(ctx, download.Request{Module: path, Version: version, Ext: download.Info}, protocol.MaxInfoBytes)
 	if err != nil {

@@ -109,6 +109,8 @@ type place struct {
 
 // source is a place that can be asked. Its methods return the errors of Upstream.
 type source interface {
+	// String names the place, without credentials.
+	String() string
 	metadata(ctx context.Context, path, version string) (*Metadata, error)
 	zip(ctx context.Context, md *Metadata, path, version string, w io.Writer) error
 	query(ctx context.Context, path, query string) (info []byte, version string, err error)
@@ -195,9 +197,10 @@ func (u *Upstream) Metadata(ctx context.Context, path, version string) (*Metadat
 
 // Zip writes the zip of a canonical version to f, in place of what is in it. It comes from where md came from; without
 // md, as after a restart, the places are asked anew. The zip is not checked in any way, except that f never exceeds the
-// limit: the caller checks it, and its hash with CheckSum. If it fails, f holds anything.
-func (u *Upstream) Zip(ctx context.Context, md *Metadata, path, version string, f *os.File) error {
+// limit: the caller checks it, and its hash with CheckSum. If it fails, f holds anything. from names the place, without credentials.
+func (u *Upstream) Zip(ctx context.Context, md *Metadata, path, version string, f *os.File) (from string, err error) {
 	fetch := func(s source) error {
+		from = s.String()
 		if err := f.Truncate(0); err != nil {
 			return fmt.Errorf("empty the file for a zip: %w", err)
 		}
@@ -207,9 +210,11 @@ func (u *Upstream) Zip(ctx context.Context, md *Metadata, path, version string, 
 		return s.zip(ctx, md, path, version, f)
 	}
 	if md != nil && md.from != nil {
-		return fetch(md.from)
+		err = fetch(md.from)
+	} else {
+		err = u.walk(ctx, path, version, fetch)
 	}
-	return u.walk(ctx, path, version, fetch)
+	return from, err
 }
 
 // Query resolves a version query: "latest", a branch, a commit, a prefix of a version. It returns the .info, from a

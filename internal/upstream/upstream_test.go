@@ -159,7 +159,7 @@ func TestOurFault(t *testing.T) {
 	f, err := os.Open(name) // for reading only
 	require.NoError(t, err)
 	defer f.Close()
-	err = u.Zip(t.Context(), nil, plain.Path, plain.Version, f)
+	_, err = u.Zip(t.Context(), nil, plain.Path, plain.Version, f)
 	require.Error(t, err)
 	_, isFailed := errors.AsType[*FailedError](err)
 	require.False(t, isFailed, "%v", err)
