@@ -80,7 +80,13 @@ func (p *pages) showVersion(c buffalo.Context) error {
 		}
 		return p.json(c, http.StatusOK, answer)
 	}
-	return p.html(c, http.StatusOK, "version", path+"@"+version, p.newVersionView(v, events))
+	view := p.newVersionView(v, events)
+	if v.Known() {
+		if view.GoMod, err = p.newGoModView(db, v.Mod); err != nil {
+			return err
+		}
+	}
+	return p.html(c, http.StatusOK, "version", path+"@"+version, view)
 }
 
 type versionView struct {
@@ -93,6 +99,9 @@ type versionView struct {
 	ExplainHref                       string
 	Facts                             []fact
 	Troubles                          []trouble
+	GoMod                             *goModView
+	ProofHref, CheckpointHref         string // of the log as a checksum database, while the version is served
+	Leaf                              string
 	Events                            []eventView
 }
 
@@ -119,6 +128,11 @@ func (p *pages) newVersionView(v *models.Version, events []protocol.Logged) vers
 		href *string
 	}{{download.Info, &view.InfoHref}, {download.Mod, &view.ModHref}, {download.Zip, &view.ZipHref}} {
 		*file.href = p.base + download.Request{Module: v.Module, Version: v.Version, Ext: file.ext}.Path()
+	}
+	if v.Known() {
+		view.Leaf = counted(v.AddPosition - 1) // leaves are numbered from 0
+		view.ProofHref = p.link("sumdb", p.Deployment.Name, "lookup", strings.TrimPrefix(p.versionLink(v.Module, v.Version), p.link("modules")+"/"))
+		view.CheckpointHref = p.link("checkpoint")
 	}
 	if v.AddPosition != 0 {
 		view.Facts = append(view.Facts,

@@ -133,9 +133,3 @@ func RecordServed(tx *pop.Connection, versions []Served) ([]ModuleAtVersion, err
 		RETURNING v.module, v.version`, modules, names, times)
 	return done, err
 }
-
-// ModuleAtVersion names a version.
-type ModuleAtVersion struct {
-	Module  string `db:"module"`
-	Version string `db:"version"`
-}

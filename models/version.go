@@ -98,6 +98,29 @@ func ModuleVersions(tx *pop.Connection, module string) ([]ModuleVersion, error) 
 	return rows, err
 }
 
+// KnownVersions returns which of some versions the log has an add of.
+func KnownVersions(tx *pop.Connection, versions []ModuleAtVersion) (map[ModuleAtVersion]bool, error) {
+	modules, names := make([]string, len(versions)), make([]string, len(versions))
+	for i, v := range versions {
+		modules[i], names[i] = v.Module, v.Version
+	}
+	var rows []ModuleAtVersion
+	err := all(tx, &rows, "look for versions that are known", `
+		SELECT v.module, v.version FROM unnest(?::text[], ?::text[]) AS asked (module, version)
+			JOIN versions v ON v.module = asked.module AND v.version = asked.version WHERE v.add_position IS NOT NULL`, modules, names)
+	known := make(map[ModuleAtVersion]bool, len(rows))
+	for _, r := range rows {
+		known[r] = true
+	}
+	return known, err
+}
+
+// ModuleAtVersion names a version.
+type ModuleAtVersion struct {
+	Module  string `db:"module"`
+	Version string `db:"version"`
+}
+
 // States in which versions are counted and listed. A version can be in several of them: what failed is remote, too.
 const (
 	VersionHeld       = "held"
