@@ -36,7 +36,8 @@ func (p *pages) html(c buffalo.Context, status int, name, title string, view any
 	path := strings.TrimSuffix(c.Request().URL.Path, "/")
 	menu := make([]navigation, len(sections))
 	for i, s := range sections {
-		here := path == "/"+s.path || s.path != "" && strings.HasPrefix(path, "/"+s.path+"/") || s.path == "" && (path == "" || path == "/status")
+		here := path == "/"+s.path || s.path != "" && strings.HasPrefix(path, "/"+s.path+"/") || s.path == "" && (path == "" || path == "/status") ||
+			s.path == "modules" && strings.HasPrefix(path, "/explain/")
 		menu[i] = navigation{s.label, p.link(s.path), here}
 	}
 	c.Set("title", title)
