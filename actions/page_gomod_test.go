@@ -3,6 +3,7 @@ package actions_test
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -50,6 +51,11 @@ func TestGoModOnPage(t *testing.T) {
 		require.NotContains(t, page, "m200@", path)
 	}
 	s.log(protocol.Event{Kind: protocol.KindDelete, Module: "example.com/all", Version: "v1.0.0", Origin: s.Name, Time: added("a", "b", "c").Time})
+	s.log(added("example.com/Upper", "v1.0.0-RC1", s.Name))
+	href := `href="(/sumdb/olympus\.example\.com/lookup/[^"]+)"`
+	lookup := regexp.MustCompile(href).FindStringSubmatch(s.page("/modules/example.com/Upper@v1.0.0-RC1"))
+	require.NotNil(t, lookup)
+	require.Equal(t, http.StatusOK, s.do(http.MethodGet, lookup[1], "").status, lookup[1])
 	page := s.page("/modules/example.com/all@v1.0.0")
 	require.NotContains(t, page, "go.mod says")
 	require.NotContains(t, page, "lookup")

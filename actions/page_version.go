@@ -131,7 +131,7 @@ func (p *pages) newVersionView(v *models.Version, events []protocol.Logged) vers
 	}
 	if v.Known() {
 		view.Leaf = counted(v.AddPosition - 1) // leaves are numbered from 0
-		view.ProofHref = p.link("sumdb", p.Deployment.Name, "lookup", strings.TrimPrefix(p.versionLink(v.Module, v.Version), p.link("modules")+"/"))
+		view.ProofHref = p.link("sumdb", p.Deployment.Name, "lookup") + strings.TrimPrefix(p.versionLink(v.Module, v.Version), p.link("modules"))
 		view.CheckpointHref = p.link("checkpoint")
 	}
 	if v.AddPosition != 0 {

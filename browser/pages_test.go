@@ -29,7 +29,7 @@ func (b *tab) crawl(d *deployment, inspect func(path string)) []string {
 			known[path] = true
 			switch {
 			case strings.HasPrefix(path, "/assets/"): // loaded by the page, or there would be a fault
-			case strings.Contains(path, "/@v/"):
+			case strings.Contains(path, "/@v/"), strings.HasPrefix(path, "/sumdb/"), path == "/checkpoint": // for machines
 				response, body := d.get(b.t, path, "*/*")
 				if !strings.HasSuffix(path, ".zip") {
 					assert.Equal(b.t, http.StatusOK, response.StatusCode, "%s, of %s: %s", path, pages[i], body)
@@ -48,10 +48,12 @@ func (b *tab) inspect(path string) {
 	title := evaluate[string](b, "document.title")
 	assert.True(b.t, strings.HasSuffix(title, " · "+b.name), "%s: title %q", path, title)
 	b.check(path+", wide and light", structure, onlyText, fits, bright, legible)
+	b.accessible(path + ", wide and light")
 	b.size(375, 812, true)
 	b.check(path+", on a phone, light", fits, bright, legible)
 	b.scheme("dark")
 	b.check(path+", on a phone, dark", dim, legible)
+	b.accessible(path + ", on a phone, dark")
 	b.size(1280, 900, false)
 	b.scheme("light")
 }
@@ -102,6 +104,7 @@ func TestFaultsAreNoticed(t *testing.T) {
 	b.visit("/")
 	b.spoilt = true
 	b.requireChecksFind()
+	b.requireViolations()
 	for _, spoil := range []struct{ script, fault string }{
 		{`$('body').innerHTML += '<img src="/x">'`, "status 404: " + b.base + "/x"},
 		{`$('body').innerHTML += '<p onclick="alert(1)">'`, "console, security: Executing inline event handler"},

@@ -23,6 +23,8 @@ step build
 "${MAKE:-make}" --no-print-directory -s build
 step browser
 scripts/browser.sh
+step axe
+scripts/axe.sh
 step pgbouncer
 scripts/program.sh pgbouncer pgbouncer
 step promtool
