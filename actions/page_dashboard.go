@@ -93,7 +93,7 @@ func (p *pages) dashboard(c buffalo.Context) error {
 	if err != nil {
 		return err
 	}
-	events, err := models.LatestEvents(db, 0, newestEvents)
+	events, _, err := models.LatestEvents(db, 0, models.EventFilter{}, newestEvents)
 	if err != nil {
 		return err
 	}

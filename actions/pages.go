@@ -74,6 +74,7 @@ func (a *App) newPages() (http.Handler, error) {
 	b.GET("/peers", p.showPeers)
 	b.GET("/peers/{name:.+}", p.showPeer)
 	b.GET("/events", p.showEvents)
+	b.GET("/events/{position}", p.showEvent)
 	b.GET("/modules", p.showModules)
 	b.GET("/modules/{version:.+}", p.showVersion)
 	b.GET("/explain/{version:.+}", p.showExplanation)

@@ -142,12 +142,57 @@ func TouchedAfter(tx *pop.Connection, after int64, limit int) ([]Touched, error)
 	return rows, err
 }
 
-// LatestEvents returns a page of the newest events before a position (0: from the head), newest first, for people to read:
-// without .info and .mod.
-func LatestEvents(tx *pop.Connection, before int64, limit int) ([]protocol.Logged, error) {
-	var events []protocol.Logged
-	err := all(tx, &events, "read the latest events", `
+// EventFilter says which events to list; empty fields are any.
+type EventFilter struct {
+	Kind   protocol.Kind
+	Origin string
+	Module string // the whole path
+}
+
+// filterWindow is how many events are looked through for those of a kind or an origin, which have no index: they are for people, who can
+// go on from there.
+const filterWindow = 50_000
+
+// LatestEvents returns the newest events before a position (0: from the newest) that a filter lets through, newest first, without .info
+// and .mod; at most limit. It looks no further back than to the position it returns, 1 if that was all.
+func LatestEvents(tx *pop.Connection, before int64, filter EventFilter, limit int) (events []protocol.Logged, back int64, err error) {
+	if before <= 0 {
+		head, err := Head(tx)
+		if err != nil {
+			return nil, 0, err
+		}
+		before = head + 1
+	}
+	back = 1
+	from, where, args := `events`, ``, []any{before}
+	switch {
+	case filter.Module != "":
+		from, args = `(SELECT * FROM events WHERE module = ? OFFSET 0) of_module`, []any{filter.Module, before} // by its index, never a scan of the log
+	case filter.Kind != "" || filter.Origin != "":
+		back = max(1, before-filterWindow)
+		where, args = ` AND position >= ?`, append(args, back)
+	}
+	if filter.Kind != "" {
+		where, args = where+` AND kind = ?`, append(args, string(filter.Kind))
+	}
+	if filter.Origin != "" {
+		where, args = where+` AND origin = ?`, append(args, filter.Origin)
+	}
+	err = all(tx, &events, "read the latest events", `
 		SELECT position, kind, module, version, origin, time, zip_hash, zip_sha256, zip_size, mod_hash, '' AS info, '' AS mod, reason
-		FROM events WHERE ?::bigint = 0 OR position < ? ORDER BY position DESC LIMIT ?`, before, before, limit)
-	return events, err
+		FROM `+from+` WHERE position < ?`+where+` ORDER BY position DESC LIMIT ?`, append(args, limit)...)
+	if len(events) == limit {
+		back = events[limit-1].Position
+	}
+	return events, back, err
+}
+
+// FindEvent returns the event at a position, or ErrNotFound.
+func FindEvent(tx *pop.Connection, position int64) (*protocol.Logged, error) {
+	var e protocol.Logged
+	err := one(tx, &e, fmt.Sprintf("read event %d", position), `SELECT `+eventColumns+` FROM events WHERE position = ?`, position)
+	if err != nil {
+		return nil, err
+	}
+	return &e, nil
 }
