@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,8 +40,8 @@ func newMetrics(d *worker.Deployment) *metrics {
 			Name: "olympus_download_errors_total", Help: "Download requests answered with an error, by status.",
 		}, []string{"status"}),
 		pushes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "olympus_pushes_received_total", Help: "Pushes received, by the status they were answered with.",
-		}, []string{"status"}),
+			Name: "olympus_pushes_received_total", Help: "Pushes received, by peer (empty: who has not proved to be one) and the status they were answered with.",
+		}, []string{"peer", "status"}),
 		events: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "olympus_pushed_events_received_total", Help: "Events in accepted pushes.",
 		}),
@@ -51,13 +50,7 @@ func newMetrics(d *worker.Deployment) *metrics {
 	for _, ext := range []download.Ext{download.List, download.Latest, download.Info, download.Mod, download.Zip} {
 		m.hits[ext], m.misses[ext] = hits.WithLabelValues(string(ext)), misses.WithLabelValues(string(ext))
 	}
-	counter := func(name, help string, n *atomic.Int64) prometheus.Collector {
-		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(n.Load()) })
-	}
-	m.registry.MustRegister(
-		counter("olympus_scrubbed_zips_total", "Held zips read again whole and found good.", &d.Scrubbed.Zips),
-		counter("olympus_scrubbed_bytes_total", "Bytes of held zips read again.", &d.Scrubbed.Bytes),
-		counter("olympus_scrub_damaged_total", "Held zips that were read again and found missing or damaged.", &d.Scrubbed.Damaged))
+	m.registry.MustRegister(d.Collectors()...)
 	m.registry.MustRegister(hits, misses, m.errors, m.pushes, m.events, &stateCollector{d}, circuitCollector{d},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -70,12 +63,8 @@ func (m *metrics) handler() http.Handler {
 func (m *metrics) hit(a *answer)         { m.hits[a.ext].Inc() }
 func (m *metrics) miss(ext download.Ext) { m.misses[ext].Inc() }
 func (m *metrics) failed(status int)     { m.errors.WithLabelValues(strconv.Itoa(status)).Inc() }
-func (m *metrics) pushRefused(status int) {
-	m.pushes.WithLabelValues(strconv.Itoa(status)).Inc()
-}
-
-func (m *metrics) pushAccepted(events int) {
-	m.pushes.WithLabelValues(strconv.Itoa(http.StatusAccepted)).Inc()
+func (m *metrics) pushed(peer string, status, events int) {
+	m.pushes.WithLabelValues(peer, strconv.Itoa(status)).Inc()
 	m.events.Add(float64(events))
 }
 
@@ -87,6 +76,8 @@ var (
 	versionsDesc  = prometheus.NewDesc("olympus_versions", "Module versions, by where their zip is or what became of them.", []string{"state"}, nil)
 	conflictsDesc = prometheus.NewDesc("olympus_conflicts", "Versions with two adds of different hashes.", nil, nil)
 	lagDesc       = prometheus.NewDesc("olympus_peer_lag_events", "Events of a peer's log known to exist and not taken yet.", []string{"peer"}, nil)
+	behindDesc    = prometheus.NewDesc("olympus_peer_lag_seconds", "How long events of a peer's log have been known to exist and not been taken.", []string{"peer"}, nil)
+	backlogDesc   = prometheus.NewDesc("olympus_fetch_backlog", "Remote versions whose zips are due to be fetched.", nil, nil)
 	pointerDesc   = prometheus.NewDesc("olympus_peer_pull_position", "Pull pointer: last position taken from a peer's log.", []string{"peer"}, nil)
 	verifiedDesc  = prometheus.NewDesc("olympus_peer_verified_position", "Up to where a peer's log is proved to be in the tree that it has signed.", []string{"peer"}, nil)
 	epochDesc     = prometheus.NewDesc("olympus_event_log_epoch", "Epoch of this deployment's log: it grows when the database turns out to be older than what was signed.", nil, nil)
@@ -100,7 +91,7 @@ var (
 )
 
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{headDesc, versionsDesc, conflictsDesc, lagDesc, pointerDesc, verifiedDesc, epochDesc, quarantineDsc, jobsDesc, oldestDesc, scrubDesc, writableDesc, recordDesc, freeDesc} {
+	for _, d := range []*prometheus.Desc{headDesc, versionsDesc, conflictsDesc, lagDesc, behindDesc, backlogDesc, pointerDesc, verifiedDesc, epochDesc, quarantineDsc, jobsDesc, oldestDesc, scrubDesc, writableDesc, recordDesc, freeDesc} {
 		ch <- d
 	}
 }
@@ -131,9 +122,13 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 			}
 			gauge(verifiedDesc, float64(peers[i].VerifiedSize), peers[i].Name)
 			gauge(lagDesc, float64(peers[i].Lag()), peers[i].Name)
+			gauge(behindDesc, c.d.Behind(&peers[i]).Seconds(), peers[i].Name)
 			gauge(pointerDesc, float64(peers[i].PullPosition), peers[i].Name)
 		}
 		gauge(quarantineDsc, float64(quarantined))
+	}
+	if backlog, err := models.FetchBacklog(db); err == nil {
+		gauge(backlogDesc, float64(backlog))
 	}
 	if tree, err := models.ReadTree(db); err == nil {
 		gauge(epochDesc, float64(tree.Epoch))

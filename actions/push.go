@@ -19,31 +19,32 @@ import (
 // push takes a push notification of a peer: signature, body, one job, 202. The job and the nonce commit together before the answer, so
 // what is acknowledged will be done, and a replay does nothing.
 func (a *App) push(w http.ResponseWriter, r *http.Request) {
-	n, err := a.acceptPush(w, r)
+	sender, n, err := a.acceptPush(w, r)
 	if err != nil {
-		a.metrics.pushRefused(statusOf(err))
+		a.metrics.pushed(sender, statusOf(err), 0)
 		a.fail(w, r, err)
 		return
 	}
-	a.metrics.pushAccepted(n)
+	a.metrics.pushed(sender, http.StatusAccepted, n)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusAccepted)
 	_ = json.NewEncoder(w).Encode(map[string]int{"accepted": n})
 }
 
-func (a *App) acceptPush(w http.ResponseWriter, r *http.Request) (int, error) {
+// acceptPush returns the peer that has proved to be the sender, which may be one whose push is refused, and the number of events.
+func (a *App) acceptPush(w http.ResponseWriter, r *http.Request) (sender string, n int, err error) {
 	if r.ContentLength > protocol.MaxPushBytes {
-		return 0, fmt.Errorf("a push of %d bytes: %w", r.ContentLength, protocol.ErrTooLarge)
+		return "", 0, fmt.Errorf("a push of %d bytes: %w", r.ContentLength, protocol.ErrTooLarge)
 	}
 	// Whoever is no peer, or not even says to be one, is not listened to: bodies are held in memory.
 	_, _, leave, err := a.turns.take(w, r)
 	if err != nil {
-		return 0, err
+		return "", 0, err
 	}
 	claimed, err := a.claimed(r)
 	leave() // the body may take long
 	if err != nil {
-		return 0, err
+		return "", 0, err
 	}
 	size := r.ContentLength
 	if size < 0 {
@@ -51,35 +52,35 @@ func (a *App) acceptPush(w http.ResponseWriter, r *http.Request) (int, error) {
 	}
 	done, err := a.shares.push(claimed.Name, size)
 	if err != nil {
-		return 0, err
+		return "", 0, err
 	}
 	defer done()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, protocol.MaxPushBytes))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return 0, fmt.Errorf("a push of more than %d bytes: %w", tooLarge.Limit, protocol.ErrTooLarge)
+		return "", 0, fmt.Errorf("a push of more than %d bytes: %w", tooLarge.Limit, protocol.ErrTooLarge)
 	}
 	if err != nil {
-		return 0, badRequest("the body of the push could not be read: %v", err)
+		return "", 0, badRequest("the body of the push could not be read: %v", err)
 	}
 	if _, _, leave, err = a.turns.take(w, r); err != nil {
-		return 0, err
+		return "", 0, err
 	}
 	defer leave()
 	peer, verified, err := a.verify(r, body)
 	if err != nil {
-		return 0, err
+		return "", 0, err
 	}
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return 0, &statusError{status: http.StatusUnsupportedMediaType, message: fmt.Sprintf("content type %q: a push is application/json", r.Header.Get("Content-Type"))}
+		return peer.Name, 0, &statusError{status: http.StatusUnsupportedMediaType, message: fmt.Sprintf("content type %q: a push is application/json", r.Header.Get("Content-Type"))}
 	}
 	events, err := protocol.ParsePush(body)
 	if err != nil {
-		return 0, err
+		return peer.Name, 0, err
 	}
 	for i := range events {
 		if events[i].Origin != peer.Name {
-			return 0, forbidden("event %d has origin %q: %s pushes only events of its own", i, events[i].Origin, peer.Name)
+			return peer.Name, 0, forbidden("event %d has origin %q: %s pushes only events of its own", i, events[i].Origin, peer.Name)
 		}
 	}
 	d := a.Deployment
@@ -92,7 +93,7 @@ func (a *App) acceptPush(w http.ResponseWriter, r *http.Request) (int, error) {
 		}
 		return d.EnqueueReceive(tx, peer.Name, events)
 	})
-	return len(events), err
+	return peer.Name, len(events), err
 }
 
 // claimed returns the peer that a request claims to be of. Whether it is, verify says, once the body has been read.

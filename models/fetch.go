@@ -47,6 +47,15 @@ func TakeVersion(tx *pop.Connection, module, version string, lease time.Duration
 	return n == 1, err
 }
 
+// FetchBacklog counts the remote versions that are due to be fetched and not taken.
+func FetchBacklog(tx *pop.Connection) (int64, error) {
+	var row struct {
+		Count int64 `db:"count"`
+	}
+	err := one(tx, &row, "count the versions to fetch", `SELECT count(*) AS count FROM versions WHERE fetch_due_at <= now()`)
+	return row.Count, err
+}
+
 // ExtendLease keeps a taken version for another lease, while its download lasts: also one that was deleted meanwhile, because the download
 // may yet store its zip (see Unremoved).
 func ExtendLease(tx *pop.Connection, module, version string, lease time.Duration) error {

@@ -62,9 +62,8 @@ type Deployment struct {
 	// Process identifies this process to the others of the deployment.
 	Process string
 
-	// Scrubbed counts what this process has read of held zips.
-	Scrubbed *Scrubbed
-
+	metrics *metrics
+	lags    *lags
 	appends *appender
 	fills   *fills
 	fetches *fetches
@@ -96,8 +95,8 @@ func New(d *Deployment) (*Deployment, error) {
 	d.checksums = gate.New(concurrentChecksums, waitingChecksums)
 	d.waits = gate.New(waitingRequests, 0)
 	d.storage, d.database = &alarm{}, &alarm{}
-	d.Scrubbed = &Scrubbed{}
 	d.served = &served{at: make(map[moduleVersion]time.Time)}
+	d.metrics, d.lags = newMetrics(), newLags()
 	for _, kind := range []struct {
 		name     string
 		register func() error

@@ -81,8 +81,9 @@ func (d *Deployment) fetchAdd(ctx context.Context, add *protocol.Logged, peers [
 	}
 	err := d.download(ctx, add, func(f *os.File) (string, error) {
 		from, err := d.Upstream.Zip(ctx, nil, add.Module, add.Version, f)
-		return fromUpstream(from), err
+		return upstreamAt(from), err
 	})
+	d.fetched("", add, err)
 	if err == nil {
 		return nil
 	}
@@ -107,6 +108,7 @@ func (d *Deployment) fetchFrom(ctx context.Context, add *protocol.Logged, p *mod
 		good = circuit.Failed
 	}
 	leave(answered, good, err)
+	d.fetched(p.Name, add, err)
 	switch {
 	case errors.Is(err, peer.ErrNotFound), errors.Is(err, peer.ErrOtherBytes):
 		return fmt.Errorf("%s does not hold it", p.Name)
@@ -114,6 +116,14 @@ func (d *Deployment) fetchFrom(ctx context.Context, add *protocol.Logged, p *mod
 		return fmt.Errorf("from %s: %w", p.Name, err)
 	}
 	return nil
+}
+
+// fetched counts a download from a peer, or from upstream if the name is empty.
+func (d *Deployment) fetched(name string, add *protocol.Logged, err error) {
+	d.metrics.fetches.WithLabelValues(name, resultOf(err)).Inc()
+	if err == nil {
+		d.metrics.fetchedBytes.WithLabelValues(name).Add(float64(add.ZipSize))
+	}
 }
 
 // zipOutcomes tells from how a download ended whether the peer answers, and whether what it sends is good. An answer that begins, or an

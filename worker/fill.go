@@ -227,12 +227,14 @@ func (d *Deployment) fill(ctx context.Context, path, version string, f *Filling)
 func (d *Deployment) fillClaimed(ctx context.Context, claim *models.Fill, f *Filling) error {
 	path, version := claim.Module, claim.Version
 	var meta *upstream.Metadata
+	source := fromUpstream
 	err := func() error {
 		if claim.Recorded() {
 			f.answer(*claim.Info, *claim.Mod)
 		} else if found, err := d.askPeers(ctx, path, version); err != nil {
 			return err
 		} else if found {
+			source = fromPeer
 			return d.endOnPeers(ctx, path, version, f)
 		} else if meta, err = d.Upstream.Metadata(ctx, path, version); err != nil {
 			return err
@@ -249,6 +251,9 @@ func (d *Deployment) fillClaimed(ctx context.Context, claim *models.Fill, f *Fil
 		}
 		return d.fillZip(ctx, path, version, meta, f)
 	}()
+	if !errors.Is(err, models.ErrFillTaken) { // else it goes on
+		d.metrics.fills.WithLabelValues(source, resultOf(err)).Inc()
+	}
 	if err != nil {
 		retryIn := backoff(claim.Attempts+1, fillBackoff, fillBackoffMax)
 		d.record(ctx, func(tx *pop.Connection) error {
@@ -292,7 +297,7 @@ func (d *Deployment) fillZip(ctx context.Context, path, version string, meta *up
 	if err != nil {
 		return err
 	}
-	held, err := d.takeIn(ctx, event, file, fromUpstream(from))
+	held, err := d.takeIn(ctx, event, file, upstreamAt(from))
 	if err != nil || held {
 		return err
 	}

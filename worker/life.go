@@ -19,7 +19,7 @@ const (
 	fromStore  = "the blob store, where it was found again"
 )
 
-func fromUpstream(place string) string { return "upstream, " + place }
+func upstreamAt(place string) string { return "upstream, " + place }
 
 // recordArrivals records how the events came that a merge has appended; arrivals are those of the events that were given to it, the zero
 // one where that is not told. Neighbours that came alike share a row.

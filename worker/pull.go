@@ -83,6 +83,9 @@ func (d *Deployment) Pull(ctx context.Context, name string, wait time.Duration) 
 		if errors.Is(err, errPointerMoved) || errors.Is(err, errNewEpoch) {
 			continue // another pull of this peer took a page first, or its log begins anew: go on from where the pointer is now
 		}
+		if !errors.Is(err, models.ErrNotFound) { // a name that is no peer's has no end of others
+			d.metrics.pulls.WithLabelValues(name, resultOf(err)).Inc()
+		}
 		if err != nil {
 			err = fmt.Errorf("pull from %s: %w", name, err)
 			if ctx.Err() == nil {
@@ -122,6 +125,7 @@ func (d *Deployment) pullFromPointer(ctx context.Context, name string, until tim
 	for page := range d.pages(bounded, p, until) {
 		err := page.err
 		if err == nil {
+			d.lags.note(p.Name, page.after, page.Head)
 			if !begun {
 				progress.Begin("events of "+p.Name, page.Head-page.after)
 				begun = true
@@ -253,6 +257,9 @@ func (d *Deployment) takePage(ctx context.Context, log *peerLog, got page, resul
 	}
 	log.moveOn(proved)
 	p.PullPosition = got.Next
+	d.lags.note(p.Name, got.Next, got.Head)
+	d.metrics.pulled.WithLabelValues(p.Name).Add(float64(len(events)))
+	d.metrics.appended.WithLabelValues(p.Name).Add(float64(appended))
 	d.Follower.Heard(head)
 	result.Pulled += len(events)
 	result.Appended += appended

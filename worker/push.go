@@ -79,6 +79,7 @@ func (d *Deployment) push(ctx context.Context, job *river.Job[pushArgs]) error {
 	leave, again := d.pushes.enter(ctx, p.Name)
 	if leave == nil {
 		if time.Since(job.CreatedAt) > pushPatience {
+			d.metrics.pushes.WithLabelValues(p.Name, "dropped").Inc()
 			return giveUp(fmt.Errorf("push to %s: dropped, because too many wait for it", p.Name))
 		}
 		return river.JobSnooze(again)
@@ -114,7 +115,9 @@ const pushTimeout = time.Minute
 func (d *Deployment) sendPush(ctx context.Context, p *models.Peer, events []protocol.Event) error {
 	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
 	defer cancel()
-	return d.Peers.Push(ctx, target(p), events)
+	err := d.Peers.Push(ctx, target(p), events)
+	d.metrics.pushes.WithLabelValues(p.Name, resultOf(err)).Inc()
+	return err
 }
 
 // pushParts cuts events into pushes that a receiver accepts. An event too large for any push is left to pulling.

@@ -14,6 +14,7 @@ import (
 	"github.com/gobuffalo/pop/v6"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
@@ -33,6 +34,8 @@ type Queue struct {
 	// stopping ends when Stop is called: what only waits may end at once.
 	stopping context.Context
 	stop     context.CancelFunc
+
+	waited, took *prometheus.HistogramVec // by kind of job
 
 	// background is what requests have begun and goes on without them: see beside.
 	background sync.WaitGroup
@@ -108,6 +111,7 @@ func NewQueue(ctx context.Context, databaseURL, process string, log *slog.Logger
 		return nil, fmt.Errorf("open the queue: %w", err)
 	}
 	q := &Queue{client: client, workers: workers, names: make(map[string]bool), pool: pool, work: make(map[int64]time.Time)}
+	q.waited, q.took = newJobMetrics()
 	q.stopping, q.stop = context.WithCancel(context.Background())
 	return q, nil
 }
@@ -231,6 +235,7 @@ type handler[A river.JobArgs] struct {
 func (h *handler[A]) Work(ctx context.Context, job *river.Job[A]) error {
 	h.queue.begin(job.ID)
 	defer h.queue.end(job.ID)
+	defer h.queue.measure(job.JobRow)()
 	return h.work(ctx, job)
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -34,13 +33,6 @@ func scrubAge(interval time.Duration) time.Duration { return interval / 4 * 3 }
 
 func scrubPace(heldBytes int64, interval time.Duration) float64 {
 	return max(scrubFloor, 8*float64(heldBytes)/interval.Seconds())
-}
-
-// Scrubbed counts what this process has read again, for metrics.
-type Scrubbed struct {
-	Zips    atomic.Int64
-	Bytes   atomic.Int64
-	Damaged atomic.Int64 // given up, to be fetched again
 }
 
 // scrubArgs carry nothing: what is due is in the versions themselves.
@@ -116,7 +108,7 @@ func (d *Deployment) scrubZip(ctx context.Context, s *models.Scrub, pace *rate.L
 	var what string
 	switch {
 	case fault == nil:
-		d.Scrubbed.Zips.Add(1)
+		d.metrics.scrubbedZips.Inc()
 		return models.MarkScrubbed(d.db(ctx), s.Module, s.Version)
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -133,7 +125,7 @@ func (d *Deployment) scrubZip(ctx context.Context, s *models.Scrub, pace *rate.L
 		return err
 	}
 	d.Log.Error("a held zip is gone or damaged", "module", s.Module, "version", s.Version, "error", fault)
-	d.Scrubbed.Damaged.Add(1)
+	d.metrics.scrubDamaged.Inc()
 	return d.lose(ctx, &models.Holding{Module: s.Module, Version: s.Version, ZipSHA256: s.ZipSHA256}, what)
 }
 
@@ -154,7 +146,7 @@ func (d *Deployment) readZip(ctx context.Context, s *models.Scrub, pace *rate.Li
 	for {
 		n, err := io.ReadFull(b, chunk)
 		hash.Write(chunk[:n])
-		d.Scrubbed.Bytes.Add(int64(n))
+		d.metrics.scrubbedBytes.Add(float64(n))
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			break
 		}

@@ -86,6 +86,7 @@ func Open(ctx context.Context, rawURL string, o Options) (*Store, error) {
 	default:
 		return nil, fmt.Errorf("open blob store: unknown scheme %q, want file, s3, gs or azblob", u.Scheme)
 	}
+	s.backend = measure(s.backend)
 	return s, nil
 }
 

@@ -125,7 +125,7 @@ func TestPutRenewsOldBlob(t *testing.T) {
 	key, err := Key(sum("x"))
 	require.NoError(t, err)
 	old := first.Add(-2 * Young)
-	require.NoError(t, os.Chtimes(s.backend.(directory).path(key), old, old))
+	require.NoError(t, os.Chtimes(s.backend.(*measured).backend.(directory).path(key), old, old))
 	require.WithinDuration(t, first, put(), time.Minute)
 	require.Equal(t, "x", read(t, s, sum("x")))
 }

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/mod/module"
 	"golang.org/x/sync/semaphore"
 
@@ -35,15 +36,17 @@ type direct struct {
 	timeout time.Duration
 	maxZip  int64
 	slots   *semaphore.Weighted
+	seconds *prometheus.HistogramVec
 }
 
-func newDirect(opts Options, maxZip int64) *direct {
+func newDirect(opts Options, maxZip int64, seconds *prometheus.HistogramVec) *direct {
 	d := &direct{
 		goBin:   opts.GoBin,
 		tempDir: opts.TempDir,
 		timeout: orDefault(opts.Timeouts.Direct, 10*time.Minute),
 		maxZip:  maxZip,
 		slots:   semaphore.NewWeighted(4),
+		seconds: seconds,
 	}
 	if d.goBin == "" {
 		d.goBin = "go"
@@ -149,13 +152,15 @@ func (d *direct) list(ctx context.Context, path string) ([]string, error) {
 }
 
 // run runs the go command with path@query as last argument and decodes its output, a JSON object, into result.
-func (d *direct) run(ctx context.Context, result any, path, query string, args ...string) error {
-	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+func (d *direct) run(asking context.Context, result any, path, query string, args ...string) (err error) {
+	ctx, cancel := context.WithTimeout(asking, d.timeout)
 	defer cancel()
 	if err := d.slots.Acquire(ctx, 1); err != nil {
 		return &FailedError{URL: "direct", Err: fmt.Errorf("wait for other direct fetches: %w", err)}
 	}
 	defer d.slots.Release(1)
+	began := time.Now()
+	defer func() { measure(asking, d.seconds, "direct", began, err) }()
 
 	dir, err := os.MkdirTemp(d.tempDir, directPattern)
 	if err != nil {

@@ -141,8 +141,8 @@ func newUpstream(opts Options, publicHost string) (*Upstream, error) {
 	if u.maxZip == 0 {
 		u.maxZip = zip.MaxZipFile
 	}
-	u.direct = newDirect(opts, u.maxZip)
 	u.web = newWebClient(opts)
+	u.direct = newDirect(opts, u.maxZip, u.web.seconds)
 	var err error
 	if u.places, err = parsePlaces(opts.Proxies, u.web, u.direct, u.maxZip, publicHost); err != nil {
 		return nil, fmt.Errorf("list of proxies: %w", err)

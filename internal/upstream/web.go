@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"olympus/internal/circuit"
 )
 
@@ -30,6 +32,7 @@ type webClient struct {
 	web, files    *http.Client
 	header, stall time.Duration
 	circuits      *circuit.Set // by host
+	seconds       *prometheus.HistogramVec
 }
 
 func newWebClient(opts Options) *webClient {
@@ -51,6 +54,7 @@ func newWebClient(opts Options) *webClient {
 		stall:  orDefault(opts.Timeouts.Stall, 30*time.Second),
 
 		circuits: circuit.NewSet(circuit.Options{Failures: hostFailures, Pause: opts.Timeouts.Pause}),
+		seconds:  newSeconds(),
 	}
 }
 
@@ -108,9 +112,11 @@ func (r *remote) get(ctx context.Context, path string, limit int64, w io.Writer)
 	return err
 }
 
-func (r *remote) getFrom(ctx context.Context, u *url.URL, limit int64, w io.Writer) error {
+func (r *remote) getFrom(asking context.Context, u *url.URL, limit int64, w io.Writer) (err error) {
+	began := time.Now()
+	defer func() { measure(asking, r.client.seconds, nameOf(r.base), began, err) }()
 	failed := &FailedError{URL: u.String()}
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancelCause(asking)
 	defer cancel(nil)
 	timer := time.AfterFunc(r.client.header, func() { cancel(errStalled) })
 	defer timer.Stop()
