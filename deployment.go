@@ -16,6 +16,7 @@ import (
 	"olympus/internal/peer"
 	"olympus/internal/postgres"
 	"olympus/internal/signature"
+	"olympus/internal/tracing"
 	"olympus/internal/upstream"
 	"olympus/migrations"
 	"olympus/models"
@@ -34,8 +35,9 @@ const (
 // deployment is a worker.Deployment with what was opened for it.
 type deployment struct {
 	*worker.Deployment
-	signer *signature.Signer
-	opened []func() error // what closes it, in the order in which it was opened
+	signer  *signature.Signer
+	process string
+	opened  []func() error // what closes it, in the order in which it was opened
 }
 
 // openDatabase opens the database and brings its schema up to date, whichever process comes first.
@@ -57,7 +59,7 @@ func openDatabase(ctx context.Context, settings *config.Config, limits postgres.
 
 // openDeployment builds a deployment from the settings. What it opened by the time of a failure it closes.
 func openDeployment(ctx context.Context, settings *config.Config, role string, log *slog.Logger) (*deployment, error) {
-	d := &deployment{}
+	d := &deployment{process: worker.NewProcess()}
 	if err := d.open(ctx, settings, role, log); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -72,6 +74,10 @@ func (d *deployment) open(ctx context.Context, settings *config.Config, role str
 		if err := d.signer.AndOld(settings.OldSigningKey); err != nil {
 			return err
 		}
+	}
+	tracer, err := d.openTracer(ctx, settings)
+	if err != nil {
+		return err
 	}
 	limits := postgres.Serving
 	if role == roleTask {
@@ -101,8 +107,7 @@ func (d *deployment) open(ctx context.Context, settings *config.Config, role str
 	}
 	peers := peer.NewClient(d.signer, peer.Options{Loopback: peer.OnLoopback(ctx, settings.URL)})
 	d.opened = append(d.opened, func() error { peers.Close(); return nil })
-	process := worker.NewProcess()
-	queue, err := worker.NewQueue(ctx, db.URL(), process, slog.New(quieter{log.Handler()}))
+	queue, err := worker.NewQueue(ctx, db.URL(), d.process, slog.New(quieter{log.Handler()}))
 	if err != nil {
 		return err
 	}
@@ -114,9 +119,24 @@ func (d *deployment) open(ctx context.Context, settings *config.Config, role str
 			FetchLazy: settings.Fetch == config.Lazy, ListTTL: settings.ListTTL,
 			ScrubInterval: settings.ScrubInterval,
 		},
-		DB: db, Store: store, Upstream: up, Peers: peers, Signer: d.signer, Queue: queue, Log: log, Follower: models.NewFollower(), Process: process,
+		DB: db, Store: store, Upstream: up, Peers: peers, Signer: d.signer, Queue: queue, Log: log, Follower: models.NewFollower(), Process: d.process, Tracer: tracer,
 	})
 	return err
+}
+
+// openTracer is nil if nothing is to be traced. It is closed last, with what the end of all else tells.
+func (d *deployment) openTracer(ctx context.Context, settings *config.Config) (*tracing.Tracer, error) {
+	if settings.Traces.Endpoint == "" {
+		return nil, nil
+	}
+	tracer, err := tracing.Open(ctx, tracing.Options{
+		Endpoint: settings.Traces.Endpoint, Headers: settings.Traces.Headers, Service: settings.Traces.Service,
+		Deployment: settings.Name, Process: d.process, Version: version,
+	})
+	if err == nil {
+		d.opened = append(d.opened, tracer.Close)
+	}
+	return tracer, err
 }
 
 // join makes this process one of those of the deployment. live runs until Close and says time and again that the process lives: others

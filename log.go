@@ -6,6 +6,7 @@ import (
 
 	"github.com/gobuffalo/pop/v6"
 	"github.com/gobuffalo/pop/v6/logging"
+	"go.opentelemetry.io/otel"
 )
 
 // quietPop makes pop, which has one logger for the process and writes to standard error, tell only who debugs what it does. Values are
@@ -16,6 +17,12 @@ func quietPop(log *slog.Logger) {
 			log.Debug("pop", "statement", text, "values", len(args))
 		}
 	})
+}
+
+// tellTraces makes OpenTelemetry, which has one handler of errors for the process and writes to standard error, tell the log why traces
+// were lost.
+func tellTraces(log *slog.Logger) {
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("could not send traces", "error", oneLine(err)) }))
 }
 
 // quieter is for what libraries have to say: their information is for who debugs.

@@ -22,6 +22,7 @@ import (
 	"olympus/config"
 	"olympus/grifts"
 	"olympus/internal/postgres"
+	"olympus/internal/tracing"
 )
 
 // version and commit are set by the linker.
@@ -129,8 +130,9 @@ func startServer(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log := settings.Logger(stdout)
+	log := slog.New(tracing.LogHandler(settings.Logger(stdout).Handler()))
 	quietPop(log)
+	tellTraces(log)
 	return serve(ctx, settings, log)
 }
 

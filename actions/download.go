@@ -12,6 +12,7 @@ import (
 
 	"olympus/internal/blob"
 	"olympus/internal/download"
+	"olympus/internal/tracing"
 	"olympus/models"
 )
 
@@ -58,7 +59,7 @@ type asking struct {
 	at       mark   // where the cache stood when the request came
 }
 
-func (a *App) downloadUncached(w http.ResponseWriter, r *http.Request, path string, signed bool) error {
+func (a *App) downloadUncached(w http.ResponseWriter, r *http.Request, path string, signed bool) (err error) {
 	req, _, err := download.Parse(path)
 	if err != nil {
 		return err
@@ -84,6 +85,11 @@ func (a *App) downloadUncached(w http.ResponseWriter, r *http.Request, path stri
 		}
 		ask.byPeer = peer != nil
 		ask.onlyHere = ask.onlyHere || ask.byPeer
+		if traced := a.Deployment.Tracer.FromPeer(r.Context(), r.Header); ask.byPeer && req.Ext == download.Zip && tracing.Parent(traced) != "" {
+			ctx, end := a.Deployment.Tracer.Start(traced, "zip for peer", tracing.Peer(peer.Name), tracing.Module(req.Module), tracing.Version(req.Version))
+			defer func() { end(err) }()
+			r = r.WithContext(ctx)
+		}
 	}
 	if ask.at, err = a.answers.catchUp(r.Context(), a.Deployment); err != nil {
 		return err
@@ -100,7 +106,7 @@ func (a *App) downloadUncached(w http.ResponseWriter, r *http.Request, path stri
 }
 
 // version answers .info, .mod or .zip of one version: from what is known, else by filling the miss.
-func (a *App) version(w http.ResponseWriter, r *http.Request, ask *asking) error {
+func (a *App) version(w http.ResponseWriter, r *http.Request, ask *asking) (err error) {
 	ctx, cancel := context.WithTimeout(r.Context(), fillWait)
 	defer cancel()
 	v, err := models.FindVersion(a.Deployment.DB.WithContext(ctx), ask.Module, ask.Version)
@@ -116,7 +122,9 @@ func (a *App) version(w http.ResponseWriter, r *http.Request, ask *asking) error
 		return notFound("%s@%s: not known here, and the request asks not to fetch it", ask.Module, ask.Version)
 	}
 	a.metrics.miss(ask.Ext)
-	filling := a.Deployment.Fill(ask.Module, ask.Version)
+	ctx, end := a.Deployment.Tracer.Start(ctx, "miss", tracing.Module(ask.Module), tracing.Version(ask.Version), tracing.File(string(ask.Ext)))
+	defer func() { end(err) }()
+	filling := a.Deployment.FillFor(ctx, ask.Module, ask.Version)
 	if ask.Ext == download.Zip {
 		if err := filling.Wait(ctx); err != nil {
 			return a.because(ctx, ask, err)

@@ -13,6 +13,7 @@ import (
 	"olympus/internal/postgres"
 	"olympus/internal/protocol"
 	"olympus/internal/signature"
+	"olympus/internal/tracing"
 	"olympus/models"
 )
 
@@ -84,7 +85,9 @@ func (a *App) acceptPush(w http.ResponseWriter, r *http.Request) (sender string,
 		}
 	}
 	d := a.Deployment
-	err = postgres.Transaction(r.Context(), d.DB, func(tx *pop.Connection) error {
+	ctx, end := d.Tracer.Start(d.Tracer.FromPeer(r.Context(), r.Header), "push received", tracing.Peer(peer.Name), tracing.Events(len(events)))
+	defer func() { end(err) }()
+	err = postgres.Transaction(ctx, d.DB, func(tx *pop.Connection) error {
 		if err := useNonce(tx, verified); err != nil {
 			return err
 		}

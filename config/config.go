@@ -95,6 +95,8 @@ type Config struct {
 
 	Role string // OLYMPUS_ROLE: RoleAll, RoleWeb or RoleWorker
 
+	Traces Traces // OTEL_…: where traces go
+
 	LogLevel  slog.Level // LOG_LEVEL
 	LogFormat string     // LOG_FORMAT: text or json
 
@@ -161,6 +163,7 @@ func load(s source) (*Config, error) {
 	c.ScrubInterval = v.duration("OLYMPUS_SCRUB_INTERVAL", 24*time.Hour)
 	c.DrainDelay = v.duration("OLYMPUS_DRAIN_DELAY", 3*time.Second)
 	c.Role = v.oneOf("OLYMPUS_ROLE", RoleAll, RoleWeb, RoleWorker)
+	c.Traces = v.traces()
 
 	if err := v.finish(); err != nil {
 		return nil, err

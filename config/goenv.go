@@ -73,7 +73,7 @@ func askGo(ctx context.Context, goCommand string, environ []string) (map[string]
 func withoutSecrets(environ []string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(pair string) bool {
 		name, _, _ := strings.Cut(pair, "=")
-		return strings.HasPrefix(name, "OLYMPUS_") || strings.HasPrefix(name, "PG") ||
+		return strings.HasPrefix(name, "OLYMPUS_") || strings.HasPrefix(name, "PG") || strings.HasPrefix(name, "OTEL_") ||
 			name == "DATABASE_URL" || name == "TEST_DATABASE_URL"
 	})
 }

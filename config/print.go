@@ -34,6 +34,8 @@ func (c Config) redacted() Config {
 	c.DatabaseURL, c.StorageURL = hideUsers(hideQuery(c.DatabaseURL)), hideUsers(hideQuery(c.StorageURL))
 	c.Upstream, c.SumDB = hideUsers(c.Upstream), hideUsers(c.SumDB)
 	c.Proxy.HTTPProxy, c.Proxy.HTTPSProxy = hideUsers(c.Proxy.HTTPProxy), hideUsers(c.Proxy.HTTPSProxy)
+	c.Traces.Endpoint = hideUsers(hideQuery(c.Traces.Endpoint))
+	c.Traces.Headers = nil
 	c.GoEnv = nil
 	return c
 }

@@ -20,6 +20,7 @@ import (
 	"olympus/internal/peer"
 	"olympus/internal/signature"
 	"olympus/internal/testdb"
+	"olympus/internal/tracing"
 	"olympus/internal/upstream"
 	"olympus/models"
 	"olympus/worker"
@@ -55,6 +56,8 @@ type options struct {
 	peer      peer.Options
 	wrap      func(http.Handler) http.Handler
 	listTTL   time.Duration
+	collector string       // URL of where traces go; empty: nothing is traced
+	log       slog.Handler // nil: the log of the test, from warnings up
 }
 
 // start runs a deployment until the test ends.
@@ -97,7 +100,15 @@ func start(t testing.TB, name string, o options) *deployment {
 		require.NoError(t, signer.AndOld(o.oldKey))
 	}
 	process := worker.NewProcess()
-	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if o.log == nil {
+		o.log = slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn})
+	}
+	log := slog.New(tracing.LogHandler(o.log))
+	var tracer *tracing.Tracer
+	if o.collector != "" {
+		tracer, err = tracing.Open(ctx, tracing.Options{Endpoint: o.collector, Service: "olympus", Deployment: name, Process: process, Delay: 10 * time.Millisecond})
+		require.NoError(t, err)
+	}
 	queue, err := worker.NewQueue(ctx, o.database, process, log)
 	require.NoError(t, err)
 	role := "all"
@@ -110,7 +121,7 @@ func start(t testing.TB, name string, o options) *deployment {
 			PageSize: 1000, MaxZip: 500 << 20, FetchLazy: o.lazy, ListTTL: o.listTTL,
 		},
 		DB: db, Store: store, Upstream: up, Peers: peer.NewClient(signer, o.peer), Signer: signer, Queue: queue, Log: log,
-		Follower: models.NewFollower(), Process: process,
+		Follower: models.NewFollower(), Process: process, Tracer: tracer,
 	})
 	require.NoError(t, err)
 	require.NoError(t, d.Announce(ctx))
@@ -135,6 +146,7 @@ func start(t testing.TB, name string, o options) *deployment {
 		<-ticked
 		<-followed
 		require.NoError(t, queue.Stop())
+		require.NoError(t, tracer.Close())
 		d.Peers.Close()
 		_ = store.Close()
 	})

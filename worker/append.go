@@ -10,6 +10,7 @@ import (
 
 	"olympus/internal/postgres"
 	"olympus/internal/protocol"
+	"olympus/internal/tracing"
 	"olympus/models"
 )
 
@@ -27,6 +28,8 @@ type appendition struct {
 	// also runs in the same transaction, after the merge.
 	also func(tx *pop.Connection) error
 	done chan error
+	// parent is the trace that it belongs to; may be empty.
+	parent string
 }
 
 // appender lets concurrent appends of one process share commits. The cost of an append is nearly all in the commit, and the
@@ -44,16 +47,27 @@ func newAppender(d *Deployment) *appender { return &appender{d: d} }
 // has failed; it takes no context, for a caller that went away early would not know which. Own events are queued to be pushed to
 // every active peer.
 func (d *Deployment) Append(own bool, events []protocol.Event, also func(tx *pop.Connection) error) error {
-	a := &appendition{events: events, own: own, also: also, done: make(chan error, 1)}
-	d.appends.submit(a)
-	return <-a.done
+	return d.append(context.Background(), own, events, also)
 }
 
-// take is Append for events of others, each with how it came.
-func (d *Deployment) take(events []protocol.Event, arrivals []models.Arrival) error {
-	a := &appendition{events: events, arrivals: arrivals, done: make(chan error, 1)}
-	d.appends.submit(a)
-	return <-a.done
+// append is Append as a part of what is traced in ctx, which bounds nothing.
+func (d *Deployment) append(ctx context.Context, own bool, events []protocol.Event, also func(tx *pop.Connection) error) error {
+	return d.appends.do(ctx, &appendition{events: events, own: own, also: also})
+}
+
+// take is append for events of others, each with how it came.
+func (d *Deployment) take(ctx context.Context, events []protocol.Event, arrivals []models.Arrival) error {
+	return d.appends.do(ctx, &appendition{events: events, arrivals: arrivals})
+}
+
+// do submits a batch and waits until it is in the log, or has failed.
+func (q *appender) do(ctx context.Context, a *appendition) error {
+	ctx, end := q.d.Tracer.Start(ctx, "append", tracing.Events(len(a.events)))
+	a.done, a.parent = make(chan error, 1), tracing.Parent(ctx)
+	q.submit(a)
+	err := <-a.done
+	end(err)
+	return err
 }
 
 func (q *appender) submit(a *appendition) {
@@ -107,7 +121,7 @@ func (q *appender) next() []*appendition {
 }
 
 func (q *appender) commit(group []*appendition) error {
-	ctx, cancel := context.WithTimeout(context.Background(), appendTimeout)
+	ctx, cancel := context.WithTimeout(q.d.traceOf(group), appendTimeout)
 	defer cancel()
 	var events []protocol.Event
 	var arrivals []models.Arrival

@@ -8,6 +8,7 @@ import (
 
 	"olympus/internal/peer"
 	"olympus/internal/protocol"
+	"olympus/internal/tracing"
 	"olympus/models"
 )
 
@@ -16,12 +17,14 @@ const askTimeout = 2 * time.Second
 
 // askPeers asks every active peer for a version and merges what they know, as if it had been pulled: origins stay as they are, nothing
 // is pushed, no pull pointer moves. It reports whether the version is known or deleted now. A peer never fills in turn.
-func (d *Deployment) askPeers(ctx context.Context, path, version string) (bool, error) {
+func (d *Deployment) askPeers(ctx context.Context, path, version string) (known bool, err error) {
 	peers, err := models.ActivePeers(d.db(ctx))
 	if err != nil || len(peers) == 0 {
 		return false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	traced, end := d.Tracer.Start(ctx, "ask peers")
+	defer func() { end(err) }()
+	ctx, cancel := context.WithTimeout(traced, askTimeout)
 	defer cancel()
 	var (
 		mu     sync.Mutex
@@ -35,11 +38,17 @@ func (d *Deployment) askPeers(ctx context.Context, path, version string) (bool, 
 			continue // each miss would wait for its time-out
 		}
 		wg.Go(func() {
+			ctx, end := d.Tracer.Start(ctx, "ask peer", tracing.Peer(p.Name))
 			logged, _, err := d.Peers.Module(ctx, target(&p), path, version)
 			leave(outcomeOf(err), err)
+			if errors.Is(err, peer.ErrNotFound) {
+				end(nil) // an answer like another
+			} else {
+				end(err)
+			}
 			if err != nil {
 				if !errors.Is(err, peer.ErrNotFound) {
-					d.Log.Info("a peer could not be asked for a version", "peer", p.Name, "module", path, "version", version, "error", err)
+					d.Log.InfoContext(ctx, "a peer could not be asked for a version", "peer", p.Name, "module", path, "version", version, "error", err)
 				}
 				return
 			}
@@ -55,7 +64,7 @@ func (d *Deployment) askPeers(ctx context.Context, path, version string) (bool, 
 	if len(events) == 0 {
 		return false, nil
 	}
-	if err := d.take(events, from); err != nil {
+	if err := d.take(traced, events, from); err != nil {
 		return false, err
 	}
 	for _, e := range events {

@@ -24,6 +24,7 @@ import (
 	"olympus/internal/peer"
 	"olympus/internal/postgres"
 	"olympus/internal/signature"
+	"olympus/internal/tracing"
 	"olympus/internal/upstream"
 	"olympus/models"
 )
@@ -58,12 +59,14 @@ type Deployment struct {
 	Queue    *Queue
 	Log      *slog.Logger
 	Follower *models.Follower
+	Tracer   *tracing.Tracer // nil: nothing is traced
 
 	// Process identifies this process to the others of the deployment.
 	Process string
 
 	metrics *metrics
 	lags    *lags
+	traces  *traces
 	appends *appender
 	fills   *fills
 	fetches *fetches
@@ -96,7 +99,8 @@ func New(d *Deployment) (*Deployment, error) {
 	d.waits = gate.New(waitingRequests, 0)
 	d.storage, d.database = &alarm{}, &alarm{}
 	d.served = &served{at: make(map[moduleVersion]time.Time)}
-	d.metrics, d.lags = newMetrics(), newLags()
+	d.metrics, d.lags, d.traces = newMetrics(), newLags(), newTraces()
+	d.Queue.tracer = d.Tracer
 	for _, kind := range []struct {
 		name     string
 		register func() error

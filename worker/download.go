@@ -19,6 +19,7 @@ import (
 	"olympus/internal/modzip"
 	"olympus/internal/peer"
 	"olympus/internal/protocol"
+	"olympus/internal/tracing"
 	"olympus/models"
 )
 
@@ -79,10 +80,12 @@ func (d *Deployment) fetchAdd(ctx context.Context, add *protocol.Logged, peers [
 	if len(peersLeft) > 0 {
 		return errNoPlace // one of them may well have it: ask upstream only when none has
 	}
+	ctx, end := d.Tracer.Start(ctx, "fetch from upstream")
 	err := d.download(ctx, add, func(f *os.File) (string, error) {
 		from, err := d.Upstream.Zip(ctx, nil, add.Module, add.Version, f)
 		return upstreamAt(from), err
 	})
+	end(err)
 	d.fetched("", add, err)
 	if err == nil {
 		return nil
@@ -96,6 +99,7 @@ func (d *Deployment) fetchFrom(ctx context.Context, add *protocol.Logged, p *mod
 		return &PeerError{err}
 	}
 	answered, good := circuit.Neither, circuit.Neither
+	ctx, end := d.Tracer.Start(ctx, "fetch from peer", tracing.Peer(p.Name))
 	err = d.download(ctx, add, func(f *os.File) (string, error) {
 		err := d.Peers.Zip(ctx, target(p), add.Module, add.Version, add.ZipSHA256, min(add.ZipSize, d.MaxZip), f)
 		answered, good = zipOutcomes(f, err)
@@ -108,6 +112,7 @@ func (d *Deployment) fetchFrom(ctx context.Context, add *protocol.Logged, p *mod
 		good = circuit.Failed
 	}
 	leave(answered, good, err)
+	end(err)
 	d.fetched(p.Name, add, err)
 	switch {
 	case errors.Is(err, peer.ErrNotFound), errors.Is(err, peer.ErrOtherBytes):
@@ -179,10 +184,13 @@ func (d *Deployment) download(ctx context.Context, add *protocol.Logged, get fun
 	}
 	mv := module.Version{Path: add.Module, Version: add.Version}
 	want := modzip.Want{H1: add.ZipHash, SHA256: add.ZipSHA256, Size: add.ZipSize, ModHash: add.ModHash}
-	if err := modzip.Verify(mv, f.Name(), want, d.MaxZip); err != nil {
+	_, end := d.Tracer.Start(ctx, "check")
+	err = modzip.Verify(mv, f.Name(), want, d.MaxZip)
+	end(err)
+	if err != nil {
 		return err
 	}
-	if err := d.Store.Put(ctx, add.ZipSHA256, f, add.ZipSize); err != nil {
+	if err := d.store(ctx, add.ZipSHA256, f, add.ZipSize); err != nil {
 		return err
 	}
 	return d.hold(ctx, add, from)

@@ -11,6 +11,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"olympus/internal/gate"
+	"olympus/internal/tracing"
 	"olympus/models"
 )
 
@@ -115,13 +116,15 @@ func (d *Deployment) fetch(ctx context.Context, _ *river.Job[fetchArgs]) error {
 }
 
 // fetchTaken fetches a version that was taken from the backlog, and gives it back if that fails.
-func (d *Deployment) fetchTaken(ctx context.Context, v models.Due) error {
+func (d *Deployment) fetchTaken(ctx context.Context, v models.Due) (err error) {
+	ctx, end := d.Tracer.Start(d.heardBy(ctx, v.Module, v.Version), "fetch", tracing.Module(v.Module), tracing.Version(v.Version))
+	defer func() { end(err) }()
 	ctx, cancel := context.WithTimeout(ctx, downloadTimeout)
 	var leasing sync.WaitGroup
 	defer leasing.Wait()
 	defer cancel()
 	leasing.Go(func() { d.keepLease(ctx, v.Module, v.Version) })
-	err := d.fetchVersion(ctx, v.Module, v.Version)
+	err = d.fetchVersion(ctx, v.Module, v.Version)
 	if err == nil {
 		return nil
 	}
@@ -140,7 +143,7 @@ func (d *Deployment) fetchTaken(ctx context.Context, v models.Due) error {
 	d.record(ctx, func(tx *pop.Connection) error {
 		return models.MarkFetchFailed(tx, v.Module, v.Version, err.Error(), retryIn)
 	})
-	d.Log.Warn("could not fetch a zip", "module", v.Module, "version", v.Version, "attempt", v.Attempts, "retry_in", retryIn, "error", err)
+	d.Log.WarnContext(ctx, "could not fetch a zip", "module", v.Module, "version", v.Version, "attempt", v.Attempts, "retry_in", retryIn, "error", err)
 	return err
 }
 
@@ -179,8 +182,9 @@ func (d *Deployment) fetchNow(ctx context.Context, module, version string) error
 	if !ok {
 		call = &fetching{done: make(chan struct{})}
 		// Not in the request's context: others may be waiting, and what is downloaded is kept.
+		parent := tracing.Parent(ctx)
 		began := d.Queue.beside(func(ctx context.Context) {
-			call.err = d.fetchOrWait(ctx, module, version)
+			call.err = d.fetchOrWait(d.Tracer.Continue(ctx, parent), module, version)
 			d.fetches.mu.Lock()
 			delete(d.fetches.calls, key)
 			d.fetches.mu.Unlock()

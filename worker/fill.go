@@ -9,8 +9,8 @@ import (
 	"github.com/gobuffalo/pop/v6"
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"olympus/internal/blob"
 	"olympus/internal/gate"
+	"olympus/internal/tracing"
 	"olympus/internal/upstream"
 	"olympus/models"
 )
@@ -120,6 +120,12 @@ func (d *Deployment) ForgetUnknown(path, version string) {
 // Fill fetches a version that the log does not know from a peer or from upstream and appends it to the log. However many clients,
 // files and processes ask, there is one fill of a version at a time in the deployment. It goes on when all who wait have gone.
 func (d *Deployment) Fill(path, version string) *Filling {
+	return d.FillFor(context.Background(), path, version)
+}
+
+// FillFor is Fill as a part of what is traced in ctx, if it is the first to ask. ctx bounds nothing.
+func (d *Deployment) FillFor(ctx context.Context, path, version string) *Filling {
+	parent := tracing.Parent(ctx)
 	key := moduleVersion{path, version}
 	d.fills.mu.Lock()
 	defer d.fills.mu.Unlock()
@@ -142,9 +148,11 @@ func (d *Deployment) Fill(path, version string) *Filling {
 	began := d.Queue.beside(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, fillTimeout)
 		defer cancel()
+		ctx, end := d.Tracer.Start(d.Tracer.Continue(ctx, parent), "fill", tracing.Module(path), tracing.Version(version))
 		d.fills.places <- struct{}{}
 		err := d.fill(ctx, path, version, f)
 		<-d.fills.places
+		end(err)
 		// A version whose .info may have been answered is not unknown, even if nobody has its zip.
 		if isUnknown(err) && !f.isRecorded() {
 			d.fills.unknown.Add(key, unknown{time.Now().Add(min(unknownFor, d.ListTTL)), err})
@@ -221,85 +229,4 @@ func (d *Deployment) fill(ctx context.Context, path, version string, f *Filling)
 		case <-poll.C:
 		}
 	}
-}
-
-// fillClaimed fills a version that this process alone is at.
-func (d *Deployment) fillClaimed(ctx context.Context, claim *models.Fill, f *Filling) error {
-	path, version := claim.Module, claim.Version
-	var meta *upstream.Metadata
-	source := fromUpstream
-	err := func() error {
-		if claim.Recorded() {
-			f.answer(*claim.Info, *claim.Mod)
-		} else if found, err := d.askPeers(ctx, path, version); err != nil {
-			return err
-		} else if found {
-			source = fromPeer
-			return d.endOnPeers(ctx, path, version, f)
-		} else if meta, err = d.Upstream.Metadata(ctx, path, version); err != nil {
-			return err
-		} else {
-			defer meta.Close()
-			if err := d.checkMetadata(path, version, string(meta.Info), string(meta.Mod)); err != nil {
-				return &upstream.FailedError{URL: "upstream", Err: err}
-			}
-			err = models.RecordFill(d.db(ctx), path, version, d.Process, string(meta.Info), string(meta.Mod))
-			if err != nil {
-				return err
-			}
-			f.answer(string(meta.Info), string(meta.Mod))
-		}
-		return d.fillZip(ctx, path, version, meta, f)
-	}()
-	if !errors.Is(err, models.ErrFillTaken) { // else it goes on
-		d.metrics.fills.WithLabelValues(source, resultOf(err)).Inc()
-	}
-	if err != nil {
-		retryIn := backoff(claim.Attempts+1, fillBackoff, fillBackoffMax)
-		d.record(ctx, func(tx *pop.Connection) error {
-			return models.FailFill(tx, path, version, d.Process, err.Error(), retryIn)
-		})
-		if !isUnknown(err) {
-			d.Log.Warn("could not fill a miss", "module", path, "version", version, "error", err)
-		}
-	}
-	return err
-}
-
-// endOnPeers ends a fill whose version a peer knew: its events are in the log by now, and the zip comes from a peer.
-func (d *Deployment) endOnPeers(ctx context.Context, path, version string, f *Filling) error {
-	if err := models.EndFill(d.db(ctx), path, version); err != nil {
-		return err
-	}
-	v, err := models.FindVersion(d.db(ctx), path, version)
-	if err != nil {
-		return err
-	}
-	if v.Deleted {
-		return ErrDeleted
-	}
-	f.answer(v.Info, v.Mod)
-	return d.fetchNow(ctx, path, version)
-}
-
-// fillZip downloads the zip of a fill, and takes it in.
-func (d *Deployment) fillZip(ctx context.Context, path, version string, meta *upstream.Metadata, f *Filling) error {
-	file, err := d.Store.Temp()
-	if err != nil {
-		return err
-	}
-	defer blob.Discard(file)
-	from, err := d.Upstream.Zip(ctx, meta, path, version, file)
-	if err != nil {
-		return err
-	}
-	event, err := d.checkIn(ctx, path, version, f.info, f.mod, file)
-	if err != nil {
-		return err
-	}
-	held, err := d.takeIn(ctx, event, file, upstreamAt(from))
-	if err != nil || held {
-		return err
-	}
-	return d.fetchNow(ctx, path, version)
 }

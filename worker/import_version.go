@@ -149,7 +149,7 @@ func (i *importing) holdStaged(ctx context.Context, add *protocol.Logged, file *
 	defer leasing.Wait()
 	defer cancel()
 	leasing.Go(func() { i.keepLease(ctx, add.Module, add.Version) })
-	if err = i.Store.Put(ctx, add.ZipSHA256, file, add.ZipSize); err == nil {
+	if err = i.store(ctx, add.ZipSHA256, file, add.ZipSize); err == nil {
 		err = i.hold(ctx, add, fromImport)
 	}
 	if err == nil {

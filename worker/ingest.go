@@ -30,7 +30,9 @@ func (d *Deployment) checkMetadata(path, version, info, mod string) error {
 
 // checkIn checks a staged zip with the .info and .mod that belong to it, also against the checksum database, and returns the event that
 // will tell of them.
-func (d *Deployment) checkIn(ctx context.Context, path, version, info, mod string, file *os.File) (protocol.Event, error) {
+func (d *Deployment) checkIn(ctx context.Context, path, version, info, mod string, file *os.File) (_ protocol.Event, err error) {
+	ctx, end := d.Tracer.Start(ctx, "check")
+	defer func() { end(err) }()
 	sums, err := modzip.Check(module.Version{Path: path, Version: version}, file.Name(), d.MaxZip)
 	if err != nil {
 		return protocol.Event{}, err
@@ -50,15 +52,24 @@ func (d *Deployment) checkIn(ctx context.Context, path, version, info, mod strin
 	return event, event.Validate()
 }
 
-// takeIn stores the zip that checkIn has checked, which came from somewhere, and appends its event: in this order, because an event of our own promises that we hold
+// store puts a zip that was checked into the blob store.
+func (d *Deployment) store(ctx context.Context, sha256 string, file *os.File, size int64) error {
+	ctx, end := d.Tracer.Start(ctx, "store")
+	err := d.Store.Put(ctx, sha256, file, size)
+	end(err)
+	return err
+}
+
+// takeIn stores the zip that checkIn has checked, which came from somewhere, and appends its event: in this order, because an event of our
+// own promises that we hold
 // the zip. It ends the fill of the version. It returns false if a tombstone came first, or other bytes of this version are what is served
 // here: then the zip is not kept.
 func (d *Deployment) takeIn(ctx context.Context, event protocol.Event, file *os.File, from string) (held bool, err error) {
 	path, version := event.Module, event.Version
-	if err := d.Store.Put(ctx, event.ZipSHA256, file, event.ZipSize); err != nil {
+	if err := d.store(ctx, event.ZipSHA256, file, event.ZipSize); err != nil {
 		return false, err
 	}
-	err = d.Append(true, []protocol.Event{event}, func(tx *pop.Connection) (err error) {
+	err = d.append(ctx, true, []protocol.Event{event}, func(tx *pop.Connection) (err error) {
 		if err := models.EndFill(tx, path, version); err != nil {
 			return err
 		}

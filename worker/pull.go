@@ -12,6 +12,7 @@ import (
 
 	"olympus/internal/peer"
 	"olympus/internal/protocol"
+	"olympus/internal/tracing"
 	"olympus/models"
 )
 
@@ -218,7 +219,12 @@ func (d *Deployment) eventLog(ctx context.Context, p *models.Peer, after int64, 
 var errPointerMoved = errors.New("the pull pointer was moved by another pull, or the peer was changed meanwhile")
 
 // takePage records a page and moves the pull pointer over it, in one transaction, once it has proved to be a piece of the signed log.
-func (d *Deployment) takePage(ctx context.Context, log *peerLog, got page, result *Pulled) error {
+func (d *Deployment) takePage(ctx context.Context, log *peerLog, got page, result *Pulled) (err error) {
+	if len(got.Events) > 0 {
+		var end func(error)
+		ctx, end = d.Tracer.Start(ctx, "page", tracing.Peer(log.peer.Name), tracing.Events(len(got.Events)))
+		defer func() { end(err) }()
+	}
 	proved, err := &proof{}, error(nil)
 	if !d.Unproved {
 		proved, err = log.prove(ctx, d.Peers, got)
@@ -231,6 +237,7 @@ func (d *Deployment) takePage(ctx context.Context, log *peerLog, got page, resul
 	for i := range got.Events {
 		events[i] = got.Events[i].Event
 	}
+	d.traces.note(ctx, events)
 	appended, head := 0, int64(0)
 	err = d.transaction(ctx, func(tx *pop.Connection) error {
 		if len(events) > 0 {

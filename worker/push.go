@@ -12,6 +12,7 @@ import (
 
 	"olympus/internal/peer"
 	"olympus/internal/protocol"
+	"olympus/internal/tracing"
 	"olympus/models"
 )
 
@@ -65,6 +66,7 @@ func (d *Deployment) enqueuePushes(tx *pop.Connection, appended []protocol.Logge
 // push tells a peer of our own new events. It is safe to run twice: the peer leaves out what it knows. When its attempts are used
 // up the job is dropped, and the peer's next pull brings the events.
 func (d *Deployment) push(ctx context.Context, job *river.Job[pushArgs]) error {
+	tracing.About(ctx, tracing.Peer(job.Args.Peer))
 	p, err := models.FindPeer(d.db(ctx), job.Args.Peer)
 	giveUp := func(err error) error {
 		d.recordDelivery(ctx, job.Args, job.Attempt, err)

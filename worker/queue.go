@@ -21,6 +21,7 @@ import (
 
 	"olympus/internal/pgxtx"
 	"olympus/internal/postgres"
+	"olympus/internal/tracing"
 )
 
 // Queue is Buffalo's worker.Worker over River: a durable queue of jobs in the same Postgres as everything else. Jobs are queued
@@ -36,6 +37,7 @@ type Queue struct {
 	stop     context.CancelFunc
 
 	waited, took *prometheus.HistogramVec // by kind of job
+	tracer       *tracing.Tracer          // nil: jobs are not traced
 
 	// background is what requests have begun and goes on without them: see beside.
 	background sync.WaitGroup
@@ -195,6 +197,7 @@ func (q *Queue) enqueue(tx *pop.Connection, jobs ...river.InsertManyParams) erro
 			opts = *jobs[i].InsertOpts
 		}
 		opts.Queue = queueOf(jobs[i].Args.Kind())
+		opts.Metadata = withTrace(tx.Context(), jobs[i].Args.Kind(), opts.Metadata)
 		jobs[i].InsertOpts = &opts
 	}
 	err := pgxtx.Do(tx.Context(), tx, func(conn pgx.Tx) error {
@@ -223,27 +226,6 @@ func register[A river.JobArgs](q *Queue, work func(context.Context, *river.Job[A
 	}
 	q.names[args.Kind()] = true
 	return river.AddWorkerSafely(q.workers, &handler[A]{queue: q, work: work, nextRetry: nextRetry})
-}
-
-type handler[A river.JobArgs] struct {
-	river.WorkerDefaults[A]
-	queue     *Queue
-	work      func(context.Context, *river.Job[A]) error
-	nextRetry func(*rivertype.JobRow) time.Time
-}
-
-func (h *handler[A]) Work(ctx context.Context, job *river.Job[A]) error {
-	h.queue.begin(job.ID)
-	defer h.queue.end(job.ID)
-	defer h.queue.measure(job.JobRow)()
-	return h.work(ctx, job)
-}
-
-func (h *handler[A]) NextRetry(job *river.Job[A]) time.Time {
-	if h.nextRetry == nil {
-		return time.Time{}
-	}
-	return h.nextRetry(job.JobRow)
 }
 
 func (q *Queue) begin(job int64) {

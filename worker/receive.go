@@ -10,6 +10,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"olympus/internal/protocol"
+	"olympus/internal/tracing"
 	"olympus/models"
 )
 
@@ -52,10 +53,12 @@ func (d *Deployment) EnqueueReceive(tx *pop.Connection, peer string, events []pr
 
 // receive merges the events of a push, exactly as a pull would, except that no pull pointer moves and nothing is pushed on. It is
 // safe to run twice: merging leaves out what the log holds.
-func (d *Deployment) receive(_ context.Context, job *river.Job[receiveArgs]) error {
+func (d *Deployment) receive(ctx context.Context, job *river.Job[receiveArgs]) error {
 	events, err := protocol.ParsePush(job.Args.Push)
 	if err != nil {
 		return err
 	}
-	return d.take(events, slices.Repeat([]models.Arrival{{Way: models.ByPush, Peer: job.Args.Peer}}, len(events)))
+	tracing.About(ctx, tracing.Peer(job.Args.Peer))
+	d.traces.note(ctx, events)
+	return d.take(ctx, events, slices.Repeat([]models.Arrival{{Way: models.ByPush, Peer: job.Args.Peer}}, len(events)))
 }

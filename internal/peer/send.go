@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"olympus/internal/tracing"
 )
 
 // call is a request to be sent, signed unless it says otherwise.
@@ -69,6 +71,9 @@ func (c *Client) sendOnce(ctx context.Context, call call) (_ *http.Response, att
 	if !call.unsigned {
 		if err := c.signer.Sign(req, call.body); err != nil {
 			return nil, 0, err
+		}
+		if parent := tracing.Parent(ctx); parent != "" {
+			req.Header.Set(tracing.Header, parent) // not signed: nobody may rely on it
 		}
 	}
 
