@@ -237,7 +237,7 @@ func (d *Deployment) takePage(ctx context.Context, log *peerLog, got page, resul
 	for i := range got.Events {
 		events[i] = got.Events[i].Event
 	}
-	d.traces.note(ctx, events)
+	d.traces.note(ctx, events, false)
 	appended, head := 0, int64(0)
 	err = d.transaction(ctx, func(tx *pop.Connection) error {
 		if len(events) > 0 {

@@ -85,14 +85,20 @@ func newTraces() *traces {
 }
 
 // note remembers the trace in ctx for the versions that events add. It belongs before they are merged: a fetch may begin right after that.
-func (t *traces) note(ctx context.Context, events []protocol.Event) {
+// Of one version a push and a page may tell at the same time; the trace of the push begins at the peer, and counts.
+func (t *traces) note(ctx context.Context, events []protocol.Event, pushed bool) {
 	parent := tracing.Parent(ctx)
 	if parent == "" || len(events) > followedEvents {
 		return
 	}
 	for i := range events {
-		if events[i].Kind == protocol.KindAdd {
-			t.parents.Add(moduleVersion{events[i].Module, events[i].Version}, parent)
+		key := moduleVersion{events[i].Module, events[i].Version}
+		switch {
+		case events[i].Kind != protocol.KindAdd:
+		case pushed:
+			t.parents.Add(key, parent)
+		default:
+			t.parents.ContainsOrAdd(key, parent)
 		}
 	}
 }
