@@ -173,7 +173,7 @@ func (p *party) settle() error {
 }
 
 // restored are the tables of a deployment that a backup has; what else there is is work under way.
-var restored = []string{"event_log", "events", "tiles", "versions", "peers"}
+var restored = []string{"event_log", "events", "tiles", "versions", "peers", "arrivals", "deliveries"}
 
 // saveBackup copies the database and the blob store.
 func (p *party) saveBackup() error {

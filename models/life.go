@@ -41,10 +41,13 @@ type Arrival struct {
 	Peer string `db:"peer"`
 }
 
-// RecordArrival records how the events first … last came; it belongs into the transaction that appends them.
+// RecordArrival records how the events first … last came; it belongs into the transaction that appends them. What was recorded of the same
+// positions by a log that has been lost, should somebody bring a part of a database back, gives way: nobody's append may fail for it.
 func RecordArrival(tx *pop.Connection, first, last int64, a Arrival) error {
 	_, err := exec(tx, fmt.Sprintf("record how events %d to %d came", first, last), `
-		INSERT INTO arrivals (first_position, last_position, way, peer) VALUES (?, ?, ?, ?)`, first, last, a.Way, a.Peer)
+		INSERT INTO arrivals (first_position, last_position, way, peer) VALUES (?, ?, ?, ?)
+		ON CONFLICT (first_position) DO UPDATE SET last_position = excluded.last_position, way = excluded.way, peer = excluded.peer`,
+		first, last, a.Way, a.Peer)
 	return err
 }
 

@@ -27,6 +27,10 @@ func TestArrivals(t *testing.T) {
 		}
 		require.Equal(t, want, got, "%d", position)
 	}
+	require.NoError(t, models.RecordArrival(db, 1005, 1006, pulled), "of a log that was lost")
+	got, err := models.ArrivalOf(db, 1006)
+	require.NoError(t, err)
+	require.Equal(t, &pulled, got)
 	require.Error(t, models.RecordArrival(db, 9, 8, pulled))
 	require.Error(t, models.RecordArrival(db, 9, 9, models.Arrival{Way: "rumour", Peer: "om.example.com"}))
 }
