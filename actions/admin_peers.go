@@ -109,6 +109,29 @@ func (p *pages) acceptPeer(c buffalo.Context) error {
 	return p.answerPeer(c, http.StatusOK)
 }
 
+// approvePeer makes a pending peer an active one. The key says what the operator has seen.
+func (p *pages) approvePeer(c buffalo.Context) error {
+	var body struct {
+		Key string `json:"key"`
+	}
+	if err := readBody(c, &body); err != nil {
+		return err
+	}
+	peer, _, err := p.findPeer(c)
+	switch {
+	case err != nil:
+		return err
+	case body.Key == "":
+		return badRequest(`field "key" is missing: the key of the peer, as you have compared it`)
+	case peer.State != models.PeerPending:
+		return &statusError{status: http.StatusConflict, message: fmt.Sprintf("peer %s is %s, not pending", peer.Name, peer.State)}
+	}
+	if err := p.Deployment.ApprovePeer(c, actorOf(c), peer.Name, body.Key); err != nil {
+		return err
+	}
+	return p.answerPeer(c, http.StatusOK)
+}
+
 // keyOverlap is how long the key of a peer counts after it was changed, unless the request says otherwise.
 const keyOverlap = "168h"
 
@@ -143,6 +166,8 @@ func (p *pages) pullPeer(c buffalo.Context) error {
 	}
 	switch peer.State {
 	case models.PeerActive:
+	case models.PeerPending:
+		return &statusError{status: http.StatusConflict, message: fmt.Sprintf("peer %s is pending: approve it first", peer.Name)}
 	case models.PeerQuarantined:
 		return &statusError{status: http.StatusConflict, message: fmt.Sprintf("peer %s is quarantined: accept its new history first", peer.Name)}
 	default:

@@ -30,19 +30,20 @@ type Options struct {
 // App serves one deployment over HTTP. main builds it; it holds no state but caches.
 type App struct {
 	Options
-	Deployment *worker.Deployment
-	Log        *slog.Logger
-	verifier   *signature.Verifier
-	answers    *answers
-	metrics    *metrics
-	machines   *http.ServeMux // routes for machines
-	pages      http.Handler   // Buffalo: pages and administration
-	shares     *shares
-	turns      *turnGates
-	greetings  *gate.Gate
-
+	Deployment   *worker.Deployment
+	Log          *slog.Logger
+	verifier     *signature.Verifier
+	answers      *answers
+	metrics      *metrics
+	machines     *http.ServeMux // routes for machines
+	pages        http.Handler   // Buffalo: pages and administration
+	shares       *shares
+	turns        *turnGates
+	greetings    *gate.Gate
 	explanations *gate.Gate
-	draining     atomic.Bool
+	// introductions bound the requests to join and the announcements of keys.
+	introductions *gate.Gate
+	draining      atomic.Bool
 }
 
 // Drain makes /readyz say that this process is about to stop.
@@ -57,7 +58,7 @@ func New(d *worker.Deployment, o Options) (*App, error) {
 	a := &App{
 		Options: o, Deployment: d, Log: d.Log,
 		verifier: verifier, answers: newAnswers(d.Follower), metrics: newMetrics(d), shares: newShares(), turns: newTurns(), greetings: gate.New(greetings, 0),
-		explanations: gate.New(explanations, 0),
+		explanations: gate.New(explanations, 0), introductions: gate.New(introductions, 0),
 	}
 	a.machines = a.routes()
 	a.pages, err = a.newPages()
@@ -79,6 +80,8 @@ func (a *App) routes() *http.ServeMux {
 		return mux
 	}
 	route("POST", "/push", a.push)
+	route("POST", "/peer/join", a.join)
+	route("POST", "/peer/key", a.announceKey)
 	reads := func(path string, h http.HandlerFunc) { route("GET", path, a.inTurn(h).ServeHTTP) }
 	reads("/eventlog", a.read(a.eventlog))
 	reads("/peer", a.read(a.describe))

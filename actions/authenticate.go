@@ -74,12 +74,39 @@ func (a *App) verify(r *http.Request, body []byte) (*models.Peer, *signature.Ver
 	if err != nil {
 		return nil, nil, err
 	}
+	if peer.State == models.PeerRemoved {
+		// One that has asked to join again is a stranger until it is approved.
+		pending, err := models.IsPending(a.Deployment.DB.WithContext(r.Context()), verified.KeyID)
+		if err != nil {
+			return nil, nil, err
+		}
+		if pending {
+			return nil, nil, noPeerError{pendingHere(peer.Name)}
+		}
+	}
 	// A quarantined peer may read on: what it lost, and what it is remembered to have signed, is what it needs to put itself right.
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 	if peer.State != models.PeerActive && !(reads && peer.State == models.PeerQuarantined) {
 		return nil, nil, forbidden("peer %s is %s here", peer.Name, peer.State)
 	}
 	return peer, verified, nil
+}
+
+// stranger is the error for what only a peer may do, under a key that no peer has: a pending peer is told what it waits for.
+func (a *App) stranger(r *http.Request, keyID string) error {
+	pending, err := models.IsPending(a.Deployment.DB.WithContext(r.Context()), keyID)
+	switch {
+	case err != nil:
+		return err
+	case pending:
+		name, _, _ := strings.Cut(keyID, "+")
+		return pendingHere(name)
+	}
+	return unauthorized("unknown key %q", keyID)
+}
+
+func pendingHere(name string) error {
+	return forbidden("peer %s is pending here: the operator has not approved it yet", name)
 }
 
 func useNonce(tx *pop.Connection, v *signature.Verified) error {

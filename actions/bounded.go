@@ -15,9 +15,10 @@ const (
 	countPatience = 8 * time.Second
 )
 
-// impatient gives a request that reads, or pushes, its time for the database. What an administrator changes may take longer.
+// impatient gives a request that reads, or comes from a deployment, its time for the database. What an administrator changes may take longer.
 func impatient(r *http.Request) *http.Request {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.URL.Path != "/push" {
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if !reads && r.URL.Path != "/push" && r.URL.Path != "/peer/join" && r.URL.Path != "/peer/key" {
 		return r
 	}
 	return r.WithContext(postgres.Impatient(r.Context(), databasePatience))

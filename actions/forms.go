@@ -123,6 +123,7 @@ func noticeOf(r *http.Request, value any) string {
 	case strings.HasPrefix(of, "/peers/"):
 		return map[string]string{
 			"pause": "The peer is paused.", "resume": "The peer is active again.", "accept": "Its new history is accepted.",
+			"approve": "The peer is approved: both now push and pull.", "rekey": "Its new key is taken.",
 			"remove": "The peer is removed.",
 		}[what]
 	case strings.HasPrefix(of, "/modules/"):

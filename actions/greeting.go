@@ -9,6 +9,7 @@ import (
 
 	"olympus/internal/gate"
 	"olympus/internal/peer"
+	"olympus/internal/signature"
 	"olympus/models"
 )
 
@@ -30,6 +31,15 @@ func (a *App) greet(w http.ResponseWriter, r *http.Request) {
 		defer leave()
 		if err := a.reaches(r.Context(), g.You); err != nil {
 			g.Fault = told(err)
+		}
+	}
+	if g.You == "" && isSigned(r) {
+		// The signature of a stranger has not been looked at. That somebody is pending is no secret.
+		if keyID, err := signature.ClaimedKeyID(r.Header); err == nil {
+			if g.Pending, err = models.IsPending(a.Deployment.DB.WithContext(r.Context()), keyID); err != nil {
+				a.fail(w, r, err)
+				return
+			}
 		}
 	}
 	g.Time = time.Now().UTC()

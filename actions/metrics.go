@@ -81,6 +81,7 @@ var (
 	pointerDesc   = prometheus.NewDesc("olympus_peer_pull_position", "Pull pointer: last position taken from a peer's log.", []string{"peer"}, nil)
 	verifiedDesc  = prometheus.NewDesc("olympus_peer_verified_position", "Up to where a peer's log is proved to be in the tree that it has signed.", []string{"peer"}, nil)
 	epochDesc     = prometheus.NewDesc("olympus_event_log_epoch", "Epoch of this deployment's log: it grows when the database turns out to be older than what was signed.", nil, nil)
+	pendingDsc    = prometheus.NewDesc("olympus_peers_pending", "Deployments that have asked to become peers and wait for approval.", nil, nil)
 	quarantineDsc = prometheus.NewDesc("olympus_peers_quarantined", "Peers that have signed two histories of their log.", nil, nil)
 	jobsDesc      = prometheus.NewDesc("olympus_jobs", "Jobs, by kind and state.", []string{"kind", "state"}, nil)
 	scrubDesc     = prometheus.NewDesc("olympus_oldest_scrub_seconds", "How long ago that held zip was read whole which was not for the longest time.", nil, nil)
@@ -91,7 +92,7 @@ var (
 )
 
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{headDesc, versionsDesc, conflictsDesc, lagDesc, behindDesc, backlogDesc, pointerDesc, verifiedDesc, epochDesc, quarantineDsc, jobsDesc, oldestDesc, scrubDesc, writableDesc, recordDesc, freeDesc} {
+	for _, d := range []*prometheus.Desc{headDesc, versionsDesc, conflictsDesc, lagDesc, behindDesc, backlogDesc, pointerDesc, verifiedDesc, epochDesc, quarantineDsc, pendingDsc, jobsDesc, oldestDesc, scrubDesc, writableDesc, recordDesc, freeDesc} {
 		ch <- d
 	}
 }
@@ -115,8 +116,12 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(conflictsDesc, float64(n.Conflicts))
 	}
 	if peers, err := models.Peers(db); err == nil {
-		quarantined := 0
+		quarantined, pending := 0, 0
 		for i := range peers {
+			if peers[i].State == models.PeerPending {
+				pending++ // anybody may ask: its name is no label
+				continue
+			}
 			if peers[i].State == models.PeerQuarantined {
 				quarantined++
 			}
@@ -126,6 +131,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 			gauge(pointerDesc, float64(peers[i].PullPosition), peers[i].Name)
 		}
 		gauge(quarantineDsc, float64(quarantined))
+		gauge(pendingDsc, float64(pending))
 	}
 	if backlog, err := models.FetchBacklog(db); err == nil {
 		gauge(backlogDesc, float64(backlog))

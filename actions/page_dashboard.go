@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,12 +98,13 @@ func (p *pages) dashboard(c buffalo.Context) error {
 	if err != nil {
 		return err
 	}
+	isPending := func(peer models.Peer) bool { return peer.State == models.PeerPending } // a note is enough: they may be many
 	key := p.Deployment.Signer.VerifierKey()
 	view := dashboardView{
 		Name: s.Name, URL: s.URL, Key: key, Fingerprint: signature.Fingerprint(key),
 		Troubles: p.troubles(s, peers, time.Now()),
 		Figures:  p.figures(s),
-		Peers:    p.peerViews(peers, queued),
+		Peers:    p.peerViews(slices.DeleteFunc(slices.Clone(peers), isPending), queued),
 		Events:   p.eventViews(events),
 		Waiting:  "None is overdue.", EventsHref: p.link("events"), JobsHref: p.link("jobs"),
 	}

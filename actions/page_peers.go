@@ -19,7 +19,8 @@ type peerJSON struct {
 	Name               string     `json:"name"`
 	URL                string     `json:"url"`
 	Key                string     `json:"key"`
-	OldKey             string     `json:"old_key,omitempty"` // counts too, for a while
+	OldKey             string     `json:"old_key,omitempty"`       // counts too, for a while
+	AnnouncedKey       string     `json:"announced_key,omitempty"` // that it says comes next
 	State              string     `json:"state"`
 	PullPosition       int64      `json:"pull_position"`
 	Head               int64      `json:"head"` // of its log, as last seen
@@ -30,6 +31,7 @@ type peerJSON struct {
 	LastError          string     `json:"last_error"`
 	LastErrorAt        *time.Time `json:"last_error_at"`
 	QueuedPushes       int64      `json:"queued_pushes"`
+	AskedAt            *time.Time `json:"asked_at,omitempty"` // of a pending one
 }
 
 // onePeerJSON is a peer by itself for machines, with what is known of its signed log.
@@ -42,10 +44,10 @@ type onePeerJSON struct {
 
 func newPeerJSON(peer *models.Peer, queued map[string]int64) peerJSON {
 	return peerJSON{
-		Name: peer.Name, URL: peer.URL, Key: peer.Key, OldKey: peer.OldKey, State: peer.State,
+		Name: peer.Name, URL: peer.URL, Key: peer.Key, OldKey: peer.OldKey, AnnouncedKey: peer.AnnouncedKey, State: peer.State,
 		PullPosition: peer.PullPosition, Head: peer.Head, Lag: peer.Lag(),
 		LastPullAt: utc(peer.LastPullAt), LastPushSentAt: utc(peer.LastPushSentAt), LastPushReceivedAt: utc(peer.LastPushReceivedAt),
-		LastError: peer.LastError, LastErrorAt: utc(peer.LastErrorAt), QueuedPushes: queued[peer.Name],
+		LastError: peer.LastError, LastErrorAt: utc(peer.LastErrorAt), QueuedPushes: queued[peer.Name], AskedAt: utc(peer.AskedAt),
 	}
 }
 
@@ -57,7 +59,9 @@ func newOnePeerJSON(peer *models.Peer, queued map[string]int64) onePeerJSON {
 type peerView struct {
 	Name, URL, Href, Key, Fingerprint        string
 	Word, Class                              string // the state, and how it is shown
-	Paused, Quarantined                      bool
+	Paused, Quarantined, Pending             bool
+	Asked                                    template.HTML // when, of a pending one
+	AnnouncedKey, AnnouncedFingerprint       string        // empty for none
 	Verified                                 string
 	Evidence                                 []string
 	Position, Head, Lag, LagClass            string
@@ -74,11 +78,15 @@ func (p *pages) peerView(peer *models.Peer, queued map[string]int64) peerView {
 		Name: peer.Name, URL: peer.URL, Href: p.link("peers", peer.Name), Key: peer.Key, Fingerprint: signature.Fingerprint(peer.Key),
 		Word: peer.State, Class: peer.State, Paused: peer.State == models.PeerPaused,
 		Quarantined: peer.State == models.PeerQuarantined, Verified: verifiedUpTo(peer), Evidence: peer.Evidence(),
+		Pending: peer.State == models.PeerPending, Asked: ago(peer.AskedAt),
+		AnnouncedKey: peer.AnnouncedKey, AnnouncedFingerprint: signature.Fingerprint(peer.AnnouncedKey),
 		Position: counted(peer.PullPosition), Head: counted(peer.Head), Lag: counted(peer.Lag()), Behind: peer.Lag() > 0,
 		LastPull: ago(peer.LastPullAt), LastPushSent: ago(peer.LastPushSentAt), LastPushReceived: ago(peer.LastPushReceivedAt),
 		Error: oneLine(peer.LastError), ErrorAt: ago(peer.LastErrorAt), QueuedCount: counted(queued[peer.Name]),
 	}
 	switch {
+	case view.Pending:
+		view.Class = "note"
 	case view.Quarantined:
 		view.Class = "bad"
 	case view.Error != "" && !view.Paused:
@@ -163,7 +171,7 @@ type onePeerView struct {
 func (p *pages) showPeer(c buffalo.Context) error {
 	peer, queued, err := p.findPeer(c)
 	if errors.Is(err, models.ErrNotFound) {
-		for _, action := range []string{"/pull", "/pause", "/resume", "/accept", "/rekey"} {
+		for _, action := range []string{"/pull", "/pause", "/resume", "/accept", "/approve", "/rekey"} {
 			if strings.HasSuffix(c.Param("name"), action) {
 				return notAllowed(c.Response(), c.Request(), http.MethodPost)
 			}

@@ -24,7 +24,12 @@ const (
 // troubles says what is wrong, the worst first.
 func (p *pages) troubles(s *deploymentStatus, peers []models.Peer, now time.Time) []trouble {
 	var bad, notes []trouble
+	pending := int64(0)
 	for i := range peers {
+		if peers[i].State == models.PeerPending {
+			pending++
+			continue
+		}
 		t := peerTrouble(&peers[i], p.Deployment.PullInterval, now)
 		if t == nil {
 			continue
@@ -35,6 +40,17 @@ func (p *pages) troubles(s *deploymentStatus, peers []models.Peer, now time.Time
 		} else {
 			notes = append(notes, *t)
 		}
+	}
+	if pending > 0 {
+		verb := " ask"
+		if pending == 1 {
+			verb = " asks"
+		}
+		notes = append(notes, trouble{
+			Level: "note", Text: some(pending, "deployment") + verb + " to become a peer. Nothing is exchanged until you approve.",
+			Detail: "Compare the fingerprint with what its operator reads there. If nobody you know has asked, remove it.",
+			Href:   p.link("peers"), Link: "See the peers",
+		})
 	}
 	if s.Conflicts > 0 {
 		verb := "are"

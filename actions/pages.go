@@ -93,6 +93,7 @@ func (a *App) newPages() (http.Handler, error) {
 	admin.POST("/peers/{name:.+}/pause", p.pausePeer)
 	admin.POST("/peers/{name:.+}/resume", p.resumePeer)
 	admin.POST("/peers/{name:.+}/accept", p.acceptPeer)
+	admin.POST("/peers/{name:.+}/approve", p.approvePeer)
 	admin.POST("/peers/{name:.+}/rekey", p.rekeyPeer)
 	admin.POST("/peers/{name:.+}/remove", p.deletePeer) // forms have no DELETE
 	admin.POST("/modules", p.prefetch)

@@ -107,7 +107,7 @@ func (a *App) claimed(r *http.Request) (*models.Peer, error) {
 	}
 	peer, err := models.FindPeerByKeyID(a.Deployment.DB.WithContext(r.Context()), keyID)
 	if errors.Is(err, models.ErrNotFound) {
-		return nil, unauthorized("unknown key %q", keyID)
+		return nil, a.stranger(r, keyID)
 	}
 	return peer, err
 }

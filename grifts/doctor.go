@@ -225,6 +225,9 @@ func (e *examination) peer(ctx context.Context, p *models.Peer) {
 	case models.PeerPaused:
 		e.fine(what, "is paused: olympus task peers:resume %s", p.Name)
 		return
+	case models.PeerPending:
+		e.fine(what, "has asked to become a peer: compare its fingerprint, then run olympus task peers:approve %s, or peers:remove", p.Name)
+		return
 	case models.PeerQuarantined:
 		e.wrong(what, errors.New("it has signed two histories of its log"), "compare them with its operator, then run: olympus task peers:accept "+p.Name)
 		return
@@ -250,6 +253,8 @@ func (e *examination) peer(ctx context.Context, p *models.Peer) {
 	case err != nil:
 		e.wrong(what, err, "it refuses what this deployment signs: compare clocks, and its address with the OLYMPUS_URL that it has itself")
 		return
+	case greeting.Pending:
+		e.wrong(what, errors.New("its operator has not approved this deployment yet"), "its operator runs: olympus task peers:approve "+e.d.Name+" "+e.d.Signer.VerifierKey())
 	case greeting.You != e.d.Name:
 		e.wrong(what, errors.New("it does not have this deployment as a peer"), "its operator runs: olympus task peers:add "+e.url+" "+e.d.Signer.VerifierKey())
 	case greeting.Fault != "":

@@ -84,7 +84,7 @@ func (t *task) misused(format string, args ...any) error {
 }
 
 func tasks() []task {
-	all := slices.Concat(peerTasks(), syncTasks(), logTasks(), moduleTasks(), keyTasks(), doctorTasks(), explainTasks())
+	all := slices.Concat(peerTasks(), joinTasks(), syncTasks(), logTasks(), moduleTasks(), keyTasks(), doctorTasks(), explainTasks())
 	slices.SortFunc(all, func(a, b task) int { return cmp.Compare(a.String(), b.String()) })
 	return all
 }

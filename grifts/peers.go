@@ -30,17 +30,25 @@ func peerTasks() []task {
 	}
 }
 
-// peerAdded is the answer of peers:add.
+// peerAdded is the answer of peers:add, peers:join and peers:approve.
 type peerAdded struct {
 	Name        string `json:"name"`
 	URL         string `json:"url"`
 	Key         string `json:"key"`
 	Fingerprint string `json:"fingerprint"`
 	Added       bool   `json:"added"`
+	StateThere  string `json:"state_there,omitempty"` // of this deployment at the peer, as peers:join was told
 	Warning     string `json:"warning,omitempty"`
 }
 
 func addPeer(c *call) error {
+	return c.adding(func(_ *worker.Deployment, p *peerAdded) error {
+		return c.print(p, "peer %s added: %s, key %s\n", p.Name, p.URL, p.Fingerprint)
+	})
+}
+
+// adding adds the deployment that the arguments name as a peer, and then does the rest.
+func (c *call) adding(rest func(*worker.Deployment, *peerAdded) error) error {
 	url, err := peer.ParseURL(c.args[0])
 	if err != nil {
 		return c.task.misused("%v", err)
@@ -57,7 +65,7 @@ func addPeer(c *call) error {
 			return err
 		}
 		if key == "" {
-			if err := c.confirm(p); err != nil {
+			if err := c.confirm(p, "added", c.task.String()+" "+p.URL); err != nil {
 				return err
 			}
 		}
@@ -70,7 +78,7 @@ func addPeer(c *call) error {
 				return err
 			}
 		}
-		return c.print(p, "peer %s added: %s, key %s\n", p.Name, p.URL, p.Fingerprint)
+		return rest(d, p)
 	})
 }
 
@@ -95,22 +103,23 @@ func (c *call) identify(d *worker.Deployment, url, key string) (*peerAdded, erro
 	return &peerAdded{Name: found.Name, URL: found.URL, Key: found.Key, Fingerprint: signature.Fingerprint(found.Key)}, nil
 }
 
-// confirm lets the operator compare the key of a deployment that nothing vouches for yet.
-func (c *call) confirm(p *peerAdded) error {
+// confirm lets the operator compare the key of a deployment that nothing vouches for yet. done is what it becomes, again the task that is run
+// with the key where there is nobody to ask.
+func (c *call) confirm(p *peerAdded, done, again string) error {
 	ask := c.Terminal && !c.json
 	err := c.print(p, "name         %s\nurl          %s\nkey          %s\nfingerprint  %s\n", p.Name, p.URL, p.Key, p.Fingerprint)
 	if err != nil {
 		return err
 	}
 	if !ask {
-		return fmt.Errorf("%s is not added yet: compare its key, and run again with it: olympus task peers:add %s %s", p.Name, p.URL, p.Key)
+		return fmt.Errorf("%s is not %s yet: compare its key, and run again with it: olympus task %s %s", p.Name, done, again, p.Key)
 	}
 	if _, err := fmt.Fprint(c.Stdout, "Does its operator read the same fingerprint? (yes/no) "); err != nil {
 		return err
 	}
 	answer, _ := bufio.NewReader(c.Stdin).ReadString('\n')
 	if a := strings.ToLower(strings.TrimSpace(answer)); a != "yes" && a != "y" {
-		return fmt.Errorf("%s is not added", p.Name)
+		return fmt.Errorf("%s is not %s", p.Name, done)
 	}
 	return nil
 }
@@ -181,6 +190,7 @@ type listedPeer struct {
 	Name               string     `json:"name"`
 	URL                string     `json:"url"`
 	Key                string     `json:"key"`
+	AnnouncedKey       string     `json:"announced_key,omitempty"` // that it says comes next
 	State              string     `json:"state"`
 	PullPosition       int64      `json:"pull_position"`
 	Head               int64      `json:"head"`
@@ -191,6 +201,7 @@ type listedPeer struct {
 	LastError          string     `json:"last_error"`
 	LastErrorAt        *time.Time `json:"last_error_at"`
 	QueuedPushes       int64      `json:"queued_pushes"`
+	AskedAt            *time.Time `json:"asked_at,omitempty"` // of a pending one
 	Evidence           []string   `json:"evidence,omitempty"` // of a quarantined one
 }
 
@@ -209,9 +220,9 @@ func listPeers(c *call) error {
 		rows := [][]string{{"NAME", "STATE", "PULLED", "HEAD", "LAG", "QUEUED", "LAST PULL", "URL", "LAST ERROR"}}
 		for _, p := range peers {
 			list = append(list, listedPeer{
-				Name: p.Name, URL: p.URL, Key: p.Key, State: p.State, PullPosition: p.PullPosition, Head: p.Head, Lag: p.Lag(),
+				Name: p.Name, URL: p.URL, Key: p.Key, AnnouncedKey: p.AnnouncedKey, State: p.State, PullPosition: p.PullPosition, Head: p.Head, Lag: p.Lag(),
 				LastPullAt: p.LastPullAt, LastPushSentAt: p.LastPushSentAt, LastPushReceivedAt: p.LastPushReceivedAt,
-				LastError: p.LastError, LastErrorAt: p.LastErrorAt, QueuedPushes: queued[p.Name], Evidence: p.Evidence(),
+				LastError: p.LastError, LastErrorAt: p.LastErrorAt, QueuedPushes: queued[p.Name], AskedAt: p.AskedAt, Evidence: p.Evidence(),
 			})
 			rows = append(rows, []string{
 				p.Name, p.State, number(p.PullPosition), number(p.Head), number(p.Lag()), number(queued[p.Name]), when(p.LastPullAt), p.URL,
@@ -222,6 +233,9 @@ func listPeers(c *call) error {
 			return err
 		}
 		for i := range peers {
+			if err := c.tellOfKeys(&peers[i]); err != nil {
+				return err
+			}
 			for _, note := range peers[i].Evidence() {
 				if _, err := fmt.Fprintf(c.Stdout, "\nsigned by %s:\n%s", peers[i].Name, note); err != nil {
 					return err
@@ -230,6 +244,19 @@ func listPeers(c *call) error {
 		}
 		return nil
 	})
+}
+
+// tellOfKeys says which keys of a peer an operator has to compare.
+func (c *call) tellOfKeys(p *models.Peer) (err error) {
+	if p.State == models.PeerPending {
+		_, err = fmt.Fprintf(c.Stdout, "\n%s asks to become a peer, with the fingerprint %s:\nolympus task peers:approve %s %s\n",
+			p.Name, signature.Fingerprint(p.Key), p.Name, p.Key)
+	}
+	if p.AnnouncedKey != "" {
+		_, err = fmt.Fprintf(c.Stdout, "\n%s announces a new key, with the fingerprint %s:\nolympus task peers:rekey %s %s\n",
+			p.Name, signature.Fingerprint(p.AnnouncedKey), p.Name, p.AnnouncedKey)
+	}
+	return err
 }
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }

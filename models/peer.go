@@ -1,6 +1,7 @@
 package models
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,14 +15,17 @@ const (
 	PeerRemoved = "removed"
 	// PeerQuarantined: it has signed two histories of its log. Nothing is pulled from it until an operator accepts the new one.
 	PeerQuarantined = "quarantined"
+	// PeerPending: it has asked to become a peer, and no operator has approved yet. It is in none of the queries for peers: see AskToJoin.
+	PeerPending = "pending"
 )
 
 // Peer is another deployment that this one pushes to and pulls from.
 type Peer struct {
 	Name         string `db:"name"`
 	URL          string `db:"url"`
-	Key          string `db:"key"`     // verifier key, pinned when the peer was added
-	OldKey       string `db:"old_key"` // the one before it, while it counts; else empty
+	Key          string `db:"key"`           // verifier key, pinned when the peer was added
+	OldKey       string `db:"old_key"`       // the one before it, while it counts; else empty
+	AnnouncedKey string `db:"announced_key"` // the one that it says comes next, until the operator has taken it; else empty
 	State        string `db:"state"`
 	PullPosition int64  `db:"pull_position"` // the pull pointer
 	Head         int64  `db:"head"`          // of its log, as last seen
@@ -40,6 +44,8 @@ type Peer struct {
 	LastPushReceivedAt *time.Time `db:"last_push_received_at"`
 	LastError          string     `db:"last_error"`
 	LastErrorAt        *time.Time `db:"last_error_at"`
+
+	AskedAt *time.Time `db:"asked_at"` // of a pending one: when it asked to become a peer
 }
 
 // Keys are the verifier keys that count for this peer, the present one first.
@@ -64,14 +70,18 @@ func (p *Peer) Lag() int64 { return max(0, p.Head-p.PullPosition) }
 // countingOldKey is the old key of a row while it counts, else empty.
 const countingOldKey = `CASE WHEN old_key_until > now() THEN old_key ELSE '' END`
 
-const peerColumns = `name, url, key, ` + countingOldKey + ` AS old_key, state, pull_position, head, epoch, verified_size, edge, checkpoint,
+const peerColumns = `name, url, key, ` + countingOldKey + ` AS old_key,
+	CASE WHEN announced_key = key THEN '' ELSE announced_key END AS announced_key, state, pull_position, head, epoch, verified_size, edge, checkpoint,
 	evidence_before, evidence_after, last_pull_at, last_push_sent_at, last_push_received_at, last_error, last_error_at`
 
-// Peers returns the peers that are not removed, by name.
+// Peers returns the peers that are not removed, by name, and after them the pending ones.
 func Peers(tx *pop.Connection) ([]Peer, error) {
 	var peers []Peer
-	err := all(tx, &peers, "list peers", `SELECT `+peerColumns+` FROM peers WHERE state <> 'removed' ORDER BY name`)
-	return peers, err
+	if err := all(tx, &peers, "list peers", `SELECT `+peerColumns+` FROM peers WHERE state <> 'removed' ORDER BY name`); err != nil {
+		return nil, err
+	}
+	pending, err := PendingPeers(tx)
+	return append(peers, pending...), err
 }
 
 // ActivePeers returns the peers to speak to, by name.
@@ -81,12 +91,27 @@ func ActivePeers(tx *pop.Connection) ([]Peer, error) {
 	return peers, err
 }
 
-// FindPeer returns a peer by name, a removed one too, or ErrNotFound.
+// FindPeer returns a peer by name, a removed or pending one too, or ErrNotFound. One that was removed and has asked again is pending.
 func FindPeer(tx *pop.Connection, name string) (*Peer, error) {
 	var p Peer
-	if err := one(tx, &p, "read peer "+name, `SELECT `+peerColumns+` FROM peers WHERE name = ?`, name); err != nil {
+	err := one(tx, &p, "read peer "+name, `SELECT `+peerColumns+` FROM peers WHERE name = ?`, name)
+	switch {
+	case err == nil && p.State != PeerRemoved:
+		return &p, nil
+	case err != nil && !errors.Is(err, ErrNotFound):
 		return nil, err
 	}
+	pending, pendingErr := findPending(tx, name)
+	switch {
+	case errors.Is(pendingErr, ErrNotFound) && err == nil:
+		return &p, nil
+	case errors.Is(pendingErr, ErrNotFound):
+		return nil, err
+	case pendingErr != nil:
+		return nil, pendingErr
+	}
+	// What was verified of a removed one's log stays on record, whoever asks in its name.
+	p.Name, p.URL, p.Key, p.OldKey, p.AnnouncedKey, p.State, p.AskedAt = pending.Name, pending.URL, pending.Key, "", "", pending.State, pending.AskedAt
 	return &p, nil
 }
 
@@ -103,10 +128,11 @@ func FindPeerByKeyID(tx *pop.Connection, keyID string) (*Peer, error) {
 	return &p, nil
 }
 
-// SavePeer adds a peer, or changes the URL and key of one, and makes a removed one active. The pull pointer of a peer that is known under
+// SavePeer adds a peer, or changes the URL and key of one, and makes a removed or pending one active. The pull pointer of a peer that is known under
 // the same key stays; under another key it is another log, to be taken from the start and verified from nothing.
 func SavePeer(tx *pop.Connection, name, url, key string) error {
 	_, err := exec(tx, "save peer "+name, `
+		WITH answered AS (DELETE FROM join_requests WHERE name = ?)
 		INSERT INTO peers AS p (name, url, key) VALUES (?, ?, ?)
 		ON CONFLICT (name) DO UPDATE SET url = excluded.url, key = excluded.key,
 			state = CASE WHEN p.state = 'removed' OR p.state = 'quarantined' AND p.key <> excluded.key THEN 'active' ELSE p.state END,
@@ -119,7 +145,7 @@ func SavePeer(tx *pop.Connection, name, url, key string) error {
 			evidence_before = CASE WHEN p.key = excluded.key THEN p.evidence_before ELSE '' END,
 			evidence_after = CASE WHEN p.key = excluded.key THEN p.evidence_after ELSE '' END,
 			old_key = CASE WHEN p.key = excluded.key THEN p.old_key ELSE '' END,
-			pull_due_at = now(), last_error = '', last_error_at = NULL`, name, url, key)
+			announced_key = '', pull_due_at = now(), last_error = '', last_error_at = NULL`, name, name, url, key)
 	return err
 }
 

@@ -30,7 +30,7 @@ func (d *Deployment) AddPeer(ctx context.Context, actor, name, url, key string) 
 		if err != nil && !errors.Is(err, models.ErrNotFound) {
 			return err
 		}
-		if err == nil && before.State != models.PeerRemoved && before.URL == url && before.Key == key {
+		if err == nil && before.State != models.PeerRemoved && before.State != models.PeerPending && before.URL == url && before.Key == key {
 			return nil
 		}
 		if err := models.SavePeer(tx, name, url, key); err != nil {
@@ -49,16 +49,25 @@ func (d *Deployment) checkPeer(name, url, key string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w url of peer %s: %w", ErrInvalid, name, err)
 	}
-	keyName, _, _, err := signature.ParseVerifierKey(key)
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("%w key of peer %s: %w", ErrInvalid, name, err)
-	case keyName != name:
-		return "", fmt.Errorf("%w key of peer %s: it is the key of %s", ErrInvalid, name, keyName)
-	case name == d.Name:
+	if err := d.checkKey(name, key); err != nil {
+		return "", err
+	}
+	if name == d.Name {
 		return "", fmt.Errorf("%w peer: %s is this deployment itself", ErrInvalid, name)
 	}
 	return url, nil
+}
+
+// checkKey makes sure that a key can be that of the peer.
+func (d *Deployment) checkKey(name, key string) error {
+	keyName, _, _, err := signature.ParseVerifierKey(key)
+	if err != nil {
+		return fmt.Errorf("%w key of peer %s: %w", ErrInvalid, name, err)
+	}
+	if keyName != name {
+		return fmt.Errorf("%w key of peer %s: it is the key of %s", ErrInvalid, name, keyName)
+	}
+	return nil
 }
 
 // ChangePeerKey gives a peer the key that it is about to sign with, for the same log. The key before counts for the overlap longer, 0 refuses
@@ -68,6 +77,9 @@ func (d *Deployment) ChangePeerKey(ctx context.Context, actor, name, key string,
 		before, err := models.FindPeer(tx, name)
 		if err != nil {
 			return err
+		}
+		if before.State == models.PeerPending {
+			return errPending(name)
 		}
 		if _, err := d.checkPeer(name, before.URL, key); err != nil {
 			return err
@@ -98,10 +110,16 @@ func (d *Deployment) SetPeerState(ctx context.Context, actor, name, state string
 		if err != nil {
 			return err
 		}
-		if before.State == models.PeerQuarantined && state != models.PeerRemoved {
+		set := models.SetPeerState
+		switch {
+		case before.State == models.PeerQuarantined && state != models.PeerRemoved:
 			return fmt.Errorf("%w state of peer %s: it is quarantined; accept its new history, or remove it", ErrInvalid, name)
+		case before.State == models.PeerPending && state != models.PeerRemoved:
+			return errPending(name)
+		case before.State == models.PeerPending:
+			set = func(tx *pop.Connection, name, _ string) error { return models.RefuseToJoin(tx, name) }
 		}
-		if err := models.SetPeerState(tx, name, state); err != nil {
+		if err := set(tx, name, state); err != nil {
 			return err
 		}
 		if before.State == state {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/gobuffalo/pop/v6"
@@ -101,6 +102,10 @@ func (d *Deployment) push(ctx context.Context, job *river.Job[pushArgs]) error {
 	d.circuits.heard("push", p.Name, err)
 	if err != nil {
 		d.record(ctx, func(tx *pop.Connection) error { return models.RecordPeerError(tx, p.Name, err.Error()) })
+		if refused, ok := errors.AsType[*peer.StatusError](err); ok && refused.Status == http.StatusForbidden {
+			// We are paused there, or not approved yet: trying again soon helps nobody. When that ends the peer pulls.
+			return giveUp(err)
+		}
 		if job.Attempt >= job.MaxAttempts {
 			d.recordDelivery(ctx, job.Args, job.Attempt, err)
 		}

@@ -189,6 +189,9 @@ func (d *Deployment) houseKeep(ctx context.Context) error {
 	if err := models.ForgetNonces(d.db(ctx)); err != nil {
 		return err
 	}
+	if err := models.ForgetPending(d.db(ctx)); err != nil {
+		return err
+	}
 	if err := models.ForgetProcesses(d.db(ctx)); err != nil {
 		return err
 	}

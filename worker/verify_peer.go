@@ -26,6 +26,9 @@ func (d *Deployment) VerifyPeer(ctx context.Context, name string) (*VerifiedPeer
 	if err != nil {
 		return nil, err
 	}
+	if p.State == models.PeerPending {
+		return nil, errPending(name) // nobody goes to its address before it is approved
+	}
 	note, err := d.Peers.Checkpoint(ctx, target(p))
 	if err != nil {
 		return nil, err

@@ -17,6 +17,8 @@ type Greeting struct {
 	Time  time.Time `json:"time"`  // by its clock
 	You   string    `json:"you"`   // the peer that has signed the request; empty if it is none there
 	Fault string    `json:"fault"` // why that peer cannot be reached from there, or is not who it should be; empty if all is well
+
+	Pending bool `json:"pending"` // whoever has signed the request waits for the operator to approve it as a peer
 }
 
 // Greet asks a peer whether it knows us and reaches us. ErrNotFound if it is of a release that cannot tell.

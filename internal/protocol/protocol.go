@@ -65,6 +65,14 @@
 // before the event that would take it past 8 MiB, its first event not counted. A
 // page that breaks any of these rules, or that ends without its last line, is
 // discarded whole.
+//
+// # Introductions
+//
+// A deployment that asks to become a peer sends {"name":"…","url":"…","key":"…"}:
+// its name, its base URL and its verifier key, as it describes itself. One that
+// will sign with another key sends {"key":"…","proof":"…"}: the new verifier key,
+// and a note that is signed with it. All are strings that are not empty. Neither
+// is longer than 64 KiB, nor a base URL than 1024 bytes.
 package protocol
 
 import "errors"
