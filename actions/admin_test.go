@@ -23,6 +23,7 @@ var everyChange = []struct{ method, path, body string }{
 	{http.MethodPost, "/peers/om.example.com/pull", ""},
 	{http.MethodPost, "/peers/om.example.com/pause", ""},
 	{http.MethodPost, "/peers/om.example.com/resume", ""},
+	{http.MethodPost, "/peers/om.example.com/approve", `{"key":"k"}`},
 	{http.MethodPost, "/modules", `{"module":"example.com/m","version":"v1.0.0"}`},
 	{http.MethodPost, "/modules/example.com/m@v1.0.0/deprecate", `{"reason":"r"}`},
 	{http.MethodPost, "/modules/example.com/m@v1.0.0/delete", `{"reason":"r"}`},

@@ -154,7 +154,7 @@ func SavePeer(tx *pop.Connection, name, url, key string) error {
 func ChangePeerKey(tx *pop.Connection, name, key string, overlap time.Duration) error {
 	n, err := exec(tx, "change the key of peer "+name, `
 		UPDATE peers SET key = ?, old_key_until = now() + make_interval(secs => ?),
-			old_key = CASE WHEN ? = 0 THEN '' WHEN key = ? THEN `+countingOldKey+` ELSE key END
+			old_key = CASE WHEN ? = 0 THEN '' WHEN key = ? THEN `+countingOldKey+` ELSE key END, announced_key = ''
 		WHERE name = ? AND state <> 'removed'`, key, overlap.Seconds(), overlap.Seconds(), key, name)
 	if err == nil && n == 0 {
 		err = fmt.Errorf("peer %s: %w", name, ErrNotFound)

@@ -87,6 +87,31 @@ func TestOldKeyOfPeer(t *testing.T) {
 	require.ErrorIs(t, models.ChangePeerKey(db, "om.example.com", otherKey, 0), models.ErrNotFound)
 }
 
+// An announced key counts for nothing, and is gone once a key is taken.
+func TestAnnouncedKeyOfPeer(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	require.NoError(t, models.SavePeer(db, "om.example.com", "https://a.example.com", peerKey))
+	found := func() *models.Peer {
+		p, err := models.FindPeer(db, "om.example.com")
+		require.NoError(t, err)
+		return p
+	}
+	require.NoError(t, models.AnnounceKey(db, "om.example.com", otherKey))
+	require.Equal(t, otherKey, found().AnnouncedKey)
+	require.Equal(t, []string{peerKey}, found().Keys())
+	_, err := models.FindPeerByKeyID(db, "om.example.com+bbbbbbbb")
+	require.ErrorIs(t, err, models.ErrNotFound)
+	require.NoError(t, models.ChangePeerKey(db, "om.example.com", otherKey, time.Hour))
+	require.Empty(t, found().AnnouncedKey)
+	require.NoError(t, models.AnnounceKey(db, "om.example.com", peerKey))
+	require.NoError(t, models.SavePeer(db, "om.example.com", "https://a.example.com", peerKey))
+	require.Empty(t, found().AnnouncedKey)
+	require.NoError(t, models.SetPeerState(db, "om.example.com", models.PeerPaused))
+	require.NoError(t, models.AnnounceKey(db, "om.example.com", otherKey))
+	require.Empty(t, found().AnnouncedKey, "it is paused")
+}
+
 // Of all who come with a nonce at once, one is the first.
 func TestNonceIsUsedOnce(t *testing.T) {
 	t.Parallel()
