@@ -160,7 +160,9 @@ func TestJoinRefused(t *testing.T) {
 	s := newSite(t, siteOptions{})
 	oa := newNewcomer(t, "oa.example.com", "https://oa.example.com")
 	stranger := newNewcomer(t, "oa.example.com", "https://oa.example.com")
-	body := func(name, url, key string) string { return fmt.Sprintf(`{"name":%q,"url":%q,"key":%q}`, name, url, key) }
+	body := func(name, url, key string) string {
+		return fmt.Sprintf(`{"name":%q,"url":%q,"key":%q}`, name, url, key)
+	}
 	good := body(oa.join.Name, oa.join.URL, oa.join.Key)
 	for name, c := range map[string]struct {
 		body   string
@@ -200,8 +202,10 @@ func TestJoinRefused(t *testing.T) {
 	require.Contains(t, own.asks(s).body, "this deployment itself")
 	for name, change := range map[string]func(r *http.Request){
 		"unsigned": func(r *http.Request) { r.Header.Del("Signature"); r.Header.Del("Signature-Input") },
-		"altered":  func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(strings.Replace(good, "https", "http:", 1))) },
-		"digest":   func(r *http.Request) { r.Header.Del("Content-Digest") },
+		"altered": func(r *http.Request) {
+			r.Body = io.NopCloser(strings.NewReader(strings.Replace(good, "https", "http:", 1)))
+		},
+		"digest": func(r *http.Request) { r.Header.Del("Content-Digest") },
 		"nonce": func(r *http.Request) {
 			r.Header.Set("Signature-Input", strings.Replace(r.Header.Get("Signature-Input"), `nonce="`, `nonce="x`, 1))
 		},

@@ -66,7 +66,11 @@ type Config struct {
 	URL        string // OLYMPUS_URL: where peers and clients reach it, without a slash at the end
 	SigningKey string // OLYMPUS_SIGNING_KEY, OLYMPUS_SIGNING_KEY_FILE: PRIVATE+KEY+name+hash+key; secret
 
-	// OldSigningKey is the key before that one, which still signs checkpoints: OLYMPUS_OLD_SIGNING_KEY, …_FILE; empty for none; secret.
+	// SigningKeyFile is the file that the signing key is in; empty if it is in the environment.
+	SigningKeyFile string
+
+	// OldSigningKey is the key before that one, which still signs checkpoints: OLYMPUS_OLD_SIGNING_KEY, …_FILE, else what is beside the file of the
+	// present one, with .old after its name; empty for none; secret.
 	OldSigningKey string
 
 	DataDir    string // OLYMPUS_DATA_DIR: absolute path of the directory for the key and default blobs

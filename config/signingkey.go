@@ -26,6 +26,7 @@ func (c *Config) loadSigningKey(key, keyFile string) error {
 	case key != "":
 	case keyFile != "":
 		from = "OLYMPUS_SIGNING_KEY_FILE=" + keyFile
+		c.SigningKeyFile = keyFile
 		var err error
 		if key, err = readKey(keyFile); err != nil {
 			return fmt.Errorf("%s: %w", from, err)
@@ -35,6 +36,7 @@ func (c *Config) loadSigningKey(key, keyFile string) error {
 	default:
 		path := filepath.Join(c.DataDir, keyFileName)
 		from = path
+		c.SigningKeyFile = path
 		var err error
 		if key, err = readKey(path); errors.Is(err, fs.ErrNotExist) {
 			key, err = makeKey(path, c.Name)
@@ -47,7 +49,7 @@ func (c *Config) loadSigningKey(key, keyFile string) error {
 	return c.checkKey(from, key)
 }
 
-// loadOldSigningKey takes the key that the deployment had before, if one is set.
+// loadOldSigningKey takes the key that the deployment had before: as it is set, else as key:rotate has left it beside the present one.
 func (c *Config) loadOldSigningKey(key, keyFile string) error {
 	from := "OLYMPUS_OLD_SIGNING_KEY"
 	switch {
@@ -58,6 +60,16 @@ func (c *Config) loadOldSigningKey(key, keyFile string) error {
 		var err error
 		if key, err = readKey(keyFile); err != nil {
 			return fmt.Errorf("%s: %w", from, err)
+		}
+	case key == "" && c.SigningKeyFile != "":
+		from = c.SigningKeyFile + oldSuffix
+		var err error
+		key, err = readKey(from)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && key == c.SigningKey { // about to be changed
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("old signing key: %w", err)
 		}
 	case key == "":
 		return nil
@@ -97,20 +109,33 @@ func makeKey(path, name string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", err
 	}
+	draft, err := draftKey(path, key)
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(draft)
+	if err := os.Link(draft, path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	if err := syncDirectory(filepath.Dir(path)); err != nil {
+		return "", err
+	}
+	return readKey(path)
+}
+
+// draftKey writes a key into a file of another name in the directory of path.
+func draftKey(path, key string) (name string, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), keyFileName+".*") // mode 0600
 	if err != nil {
 		return "", err
 	}
-	defer os.Remove(f.Name())
 	_, err = f.WriteString(key + "\n")
 	if err == nil {
 		err = f.Sync()
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
+		_ = os.Remove(f.Name())
 		return "", err
 	}
-	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", err
-	}
-	return readKey(path)
+	return f.Name(), nil
 }

@@ -122,6 +122,10 @@ func TestMisuse(t *testing.T) {
 		{"peers:add", "http://a b c", `unexpected argument "c"`},
 		{"peers:add", "ftp://a", "http"},
 		{"peers:add", "http://a nokey", "verifier key"},
+		{"peers:join", "", "missing argument"},
+		{"peers:join", "ftp://a", "http"},
+		{"peers:approve", "", "missing argument"},
+		{"peers:approve", "om.example.com nokey", "verifier key"},
 		{"doctor", "x", `unexpected argument "x"`},
 		{"explain", "example.com/m@v1", `"v1" is not a canonical version`},
 		{"explain", "example.com/m@v2.0.0", "invalid"},
@@ -146,6 +150,7 @@ func TestMisuse(t *testing.T) {
 		{"modules:import", ". --check=yes", "unknown flag"},
 		{"key:show", "x", "unexpected argument"},
 		{"key:generate", "a b", "unexpected argument"},
+		{"key:rotate", "168h", "unexpected argument"},
 	} {
 		out, _, err := s.run(test.name, strings.Fields(test.args)...)
 		var misused *UsageError
@@ -168,7 +173,7 @@ func TestTaskFailsWithoutItsDeployment(t *testing.T) {
 			continue
 		}
 		args := map[string][]string{
-			"URL [KEY]": {"http://127.0.0.1:1"}, "NAME": {"om.example.com"}, "M@V": {"example.com/m@v1.0.0"},
+			"URL [KEY]": {"http://127.0.0.1:1"}, "NAME": {"om.example.com"}, "NAME [KEY]": {"om.example.com"}, "M@V": {"example.com/m@v1.0.0"},
 			"M@V REASON...":      {"example.com/m@v1.0.0", "why"},
 			"NAME KEY [OVERLAP]": {"om.example.com", key},
 			"DIR|URL":            {"."},

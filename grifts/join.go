@@ -27,11 +27,11 @@ func joinTasks() []task {
 
 // joinPeer adds a peer and introduces this deployment to it. Run again it asks again.
 func joinPeer(c *call) error {
-	settings, err := c.Config()
-	if err != nil {
-		return err
-	}
 	return c.adding(func(d *worker.Deployment, p *peerAdded) error {
+		settings, err := c.Config()
+		if err != nil {
+			return err
+		}
 		ctx, cancel := context.WithTimeout(c, joinPatience)
 		defer cancel()
 		own := d.Signer.VerifierKey()

@@ -8,6 +8,8 @@ func keyTasks() []task {
 	return []task{
 		{namespace: "key", name: "show", does: "print this deployment's public key", run: showKey},
 		{namespace: "key", name: "generate", args: "[NAME]", most: 1, does: "make a signing key and print it; nothing is changed", run: generateKey},
+		{namespace: "key", name: "rotate", run: rotateKey,
+			does: "change the signing key: announce a new one to all peers and, once they have accepted it, put it in its place"},
 	}
 }
 

@@ -24,6 +24,10 @@ type other struct {
 	url    string // that it says is its own
 	events []protocol.Logged
 	broken bool // its pages are cut off
+	status int  // of its answer to introductions; 0: it takes none
+	state  string
+	asked  protocol.Join
+	newKey protocol.NewKey
 }
 
 func newOther(t *testing.T, name string, events ...protocol.Event) *other {
@@ -37,6 +41,7 @@ func newOther(t *testing.T, name string, events ...protocol.Event) *other {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /peer", o.describe)
 	mux.HandleFunc("GET /eventlog", o.eventlog)
+	mux.HandleFunc("POST /peer/{what}", o.introduced)
 	o.Server = httptest.NewServer(mux)
 	o.url = o.URL
 	t.Cleanup(o.Close)
