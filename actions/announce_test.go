@@ -1,10 +1,13 @@
 package actions_test
 
 import (
+	"fmt"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/gobuffalo/pop/v6"
 	"github.com/stretchr/testify/require"
 
 	"olympus/internal/protocol"
@@ -85,4 +88,35 @@ func TestAnnounceKey(t *testing.T) {
 	require.Contains(t, got.body, "only that announces another")
 	require.NoError(t, models.SetPeerState(s.DB, "oa.example.com", models.PeerPaused))
 	require.Equal(t, http.StatusForbidden, announce(oa, key, proof).status)
+}
+
+// While as many are being worked as may be at a time, another is told to come again.
+func TestIntroductionsAtATime(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{})
+	var answers sync.WaitGroup
+	require.NoError(t, s.DB.Transaction(func(tx *pop.Connection) error {
+		require.NoError(t, tx.RawQuery(`LOCK TABLE join_requests IN ACCESS EXCLUSIVE MODE`).Exec())
+		for i := range 2 {
+			n := newNewcomer(t, fmt.Sprintf("n%d.example.com", i), "https://n.example.com")
+			answers.Go(func() {
+				if got := n.asks(s); got.status != http.StatusAccepted {
+					t.Errorf("%s: %d %s", n.join.Name, got.status, got.body)
+				}
+			})
+		}
+		require.Eventually(t, func() bool {
+			var waiting int
+			err := tx.RawQuery(`SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'join_requests'::regclass`).First(&waiting)
+			return err == nil && waiting == 2
+		}, 10*time.Second, 10*time.Millisecond)
+		for _, path := range []string{"/peer/join", "/peer/key"} {
+			got := s.send(newNewcomer(t, "oa.example.com", "https://oa.example.com").sign(s, path, `{}`))
+			require.Equal(t, http.StatusTooManyRequests, got.status, got.body)
+			require.NotEmpty(t, got.header.Get("Retry-After"))
+		}
+		return nil
+	}))
+	answers.Wait()
+	require.Equal(t, [3]int{0, 2, 2}, s.rows())
 }

@@ -59,7 +59,7 @@ func errPending(name string) error {
 // changes. present is the key that the announcement is signed with; an old one, which counts for a while longer, announces nothing new. fresh is
 // run in the same transaction, to see to it that the announcement is no replay.
 func (d *Deployment) AnnounceKey(ctx context.Context, name, present string, k protocol.NewKey, fresh func(tx *pop.Connection) error) (accepted bool, err error) {
-	if err := d.checkKey(name, k.Key); err != nil {
+	if err := checkKey(name, k.Key); err != nil {
 		return false, err
 	}
 	if err := signature.CheckNewKey(present, k.Key, k.Proof); err != nil {

@@ -49,7 +49,7 @@ func (d *Deployment) checkPeer(name, url, key string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w url of peer %s: %w", ErrInvalid, name, err)
 	}
-	if err := d.checkKey(name, key); err != nil {
+	if err := checkKey(name, key); err != nil {
 		return "", err
 	}
 	if name == d.Name {
@@ -59,7 +59,7 @@ func (d *Deployment) checkPeer(name, url, key string) (string, error) {
 }
 
 // checkKey makes sure that a key can be that of the peer.
-func (d *Deployment) checkKey(name, key string) error {
+func checkKey(name, key string) error {
 	keyName, _, _, err := signature.ParseVerifierKey(key)
 	if err != nil {
 		return fmt.Errorf("%w key of peer %s: %w", ErrInvalid, name, err)
