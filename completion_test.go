@@ -24,7 +24,7 @@ func TestComplete(t *testing.T) {
 	require.Equal(t, commands, completed(t, ""))
 	require.Equal(t, []string{"task"}, completed(t, "ta"))
 	require.Contains(t, completed(t, "task", ""), "list")
-	require.Equal(t, []string{"peers:accept", "peers:add"}, completed(t, "task", "peers:a"))
+	require.Equal(t, []string{"peers:accept", "peers:add", "peers:approve"}, completed(t, "task", "peers:a"))
 	require.Equal(t, []string{"--versions", "--check", "--json"}, completed(t, "task", "modules:import", "--"))
 	require.Equal(t, []string{"--versions", "--check"}, completed(t, "task", "modules:import", "--json", "--"))
 	require.Empty(t, completed(t, "task", "nothing", "--"))
