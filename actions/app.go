@@ -77,6 +77,9 @@ func (a *App) routes() *http.ServeMux {
 	route("GET", "/readyz", a.readyz)
 	route("GET", "/metrics", a.metrics.handler().ServeHTTP)
 	if a.Deployment.Role == "worker" {
+		mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+			a.fail(w, r, notFound("%s: not found: a process of the role worker answers only /healthz, /readyz and /metrics", r.URL.Path))
+		})
 		return mux
 	}
 	route("POST", "/push", a.push)
@@ -98,7 +101,7 @@ func (a *App) routes() *http.ServeMux {
 // ServeHTTP sends a request of the go command to the download protocol and any other to its route.
 func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
-	if a.Deployment.Role != "worker" && (strings.Contains(path, "/@v/") || strings.HasSuffix(path, "/@latest")) {
+	if a.Deployment.Role != "worker" && isDownload(r) {
 		a.download(w, r)
 		return
 	}
@@ -109,6 +112,11 @@ func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.machines.ServeHTTP(w, impatient(r))
+}
+
+// isDownload reports whether a request is one of the download protocol.
+func isDownload(r *http.Request) bool {
+	return strings.Contains(r.URL.Path, "/@v/") || strings.HasSuffix(r.URL.Path, "/@latest")
 }
 
 // asGet makes a HEAD a GET for Buffalo, which knows no HEAD; the server leaves the body of the answer out all the same.

@@ -90,34 +90,53 @@ func statusOf(err error) int {
 	return http.StatusInternalServerError
 }
 
-// fail answers with an error as one line of text. Errors of ours are logged, those of the client are not: it has been told.
+// fail answers with an error as RFC 9457 has it, or as one line of text for who expects that. Errors of ours are logged, those of the
+// client are not: it has been told.
 func (a *App) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(r.Context().Err(), context.Canceled) {
 		return // nobody is listening
 	}
-	status := statusOf(err)
-	if status == http.StatusInternalServerError {
-		a.Log.Error("could not answer", "method", r.Method, "path", r.URL.Path, "error", err)
+	if !wantsText(r) {
+		a.problem(w, r, err)
+		return
 	}
-	setErrorHeaders(w, status)
+	status := a.failing(w, r, err)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintln(w, told(err))
 }
 
-// problem answers with an error as RFC 9457 has it, for administration over HTTP.
-func (a *App) problem(w http.ResponseWriter, r *http.Request, err error) {
+// wantsText reports whether the errors of a request are text: the go command shows what it gets of the download protocol and of checksum
+// databases, a browser shows people what it gets, and deployments of earlier releases show the first line of what a peer says.
+func wantsText(r *http.Request) bool {
+	if isDownload(r) || strings.HasPrefix(r.URL.Path, "/sumdb/") {
+		return true
+	}
+	accepts := strings.Join(r.Header.Values("Accept"), ",")
+	return isSigned(r) && !strings.Contains(accepts, protocol.ProblemType) || strings.Contains(accepts, "text/html") && !wantsJSON(r)
+}
+
+// problem answers with an error as RFC 9457 has it. more are members besides those of every problem, as names and values.
+func (a *App) problem(w http.ResponseWriter, r *http.Request, err error, more ...any) {
+	status := a.failing(w, r, err)
+	members := map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": told(err)}
+	for i := 0; i+1 < len(more); i += 2 {
+		members[more[i].(string)] = more[i+1]
+	}
+	body, _ := json.Marshal(members)
+	w.Header().Set("Content-Type", protocol.ProblemType)
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}
+
+// failing sets the headers of an answer that is an error, and returns its status.
+func (a *App) failing(w http.ResponseWriter, r *http.Request, err error) int {
 	status := statusOf(err)
 	if status == http.StatusInternalServerError {
 		a.Log.Error("could not answer", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
-	body, _ := json.Marshal(map[string]any{
-		"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": told(err),
-	})
 	setErrorHeaders(w, status)
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n'))
+	return status
 }
 
 func setErrorHeaders(w http.ResponseWriter, status int) {

@@ -3,7 +3,6 @@ package actions
 import (
 	"compress/gzip"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -49,12 +48,10 @@ func (a *App) page(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if after > head {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		w.WriteHeader(http.StatusConflict)
-		return json.NewEncoder(w).Encode(map[string]any{
-			"head": head, "detail": fmt.Sprintf("after=%d is beyond the head %d", after, head),
-		})
+		// A problem for all, however old: that the head is in it is part of the protocol.
+		beyond := fmt.Sprintf("after=%d is beyond the head %d", after, head)
+		a.problem(w, r, &statusError{status: http.StatusConflict, message: beyond}, "head", head)
+		return nil
 	}
 	if after == head && wait > 0 {
 		done, err := a.shares.poll(r.Context(), readerOf(r.Context()))

@@ -1,16 +1,16 @@
 package actions
 
 import (
-	"fmt"
 	"html/template"
 	"net/http"
+	"strconv"
 
 	"github.com/gobuffalo/buffalo"
 
 	"olympus/models"
 )
 
-// maxAudited is how many changes are shown, the newest ones. The table has all of them.
+// maxAudited is how many changes one page shows.
 const maxAudited = 100
 
 // changeView is an administrator's change for people.
@@ -22,29 +22,40 @@ type changeView struct {
 type auditView struct {
 	Lead    string
 	Changes []changeView
+	Turns   []turn
 }
 
-// showAudit shows what administrators changed last. None of it is secret: peers, their public keys and what the log tells anyway.
+// showAudit shows a page of what administrators changed, newest first. None of it is secret: peers, their public keys and what the log tells anyway.
 func (p *pages) showAudit(c buffalo.Context) error {
-	db := p.Deployment.DB.WithContext(c)
-	trail, err := models.AuditTrail(db, maxAudited)
+	before, err := number(c.Request().URL.Query(), "before", 0, 1<<62)
 	if err != nil {
 		return err
 	}
+	db := p.Deployment.DB.WithContext(c)
+	trail, err := models.AuditTrail(db, before, maxAudited+1)
+	if err != nil {
+		return err
+	}
+	newest, older := "", ""
+	if before > 0 {
+		newest = p.link("audit")
+	}
+	if len(trail) > maxAudited {
+		trail = trail[:maxAudited]
+		older = p.pageLink("audit", "before", strconv.FormatInt(trail[maxAudited-1].ID, 10))
+	}
+	turns := newestFirst(newest, "", older)
 	if wantsJSON(c.Request()) {
 		for i := range trail {
 			trail[i].Time = trail[i].Time.UTC()
 		}
-		return p.json(c, http.StatusOK, trail)
+		return p.json(linked(c, turns), http.StatusOK, trail)
 	}
 	links, err := p.peerLinks(db)
 	if err != nil {
 		return err
 	}
-	view := auditView{Lead: "What administrators changed on this deployment, newest first."}
-	if len(trail) == maxAudited {
-		view.Lead += fmt.Sprintf(" These are the last %d changes; the table audit has all of them.", maxAudited)
-	}
+	view := auditView{Lead: "What administrators changed on this deployment, newest first.", Turns: turns}
 	for i := range trail {
 		a := &trail[i]
 		href := links[a.Subject] // a peer

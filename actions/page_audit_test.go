@@ -60,5 +60,17 @@ func TestAuditTrail(t *testing.T) {
 	for i, change := range trail {
 		require.Equal(t, "p"+strconv.Itoa(300-i), change["subject"])
 	}
-	require.Contains(t, s.page("/audit"), "the last 100 changes")
+	require.Contains(t, s.page("/audit"), "Older")
+	var subjects []string
+	for path := "/audit"; path != ""; path = s.link(path, "next") {
+		s.json(path, &trail)
+		for _, change := range trail {
+			subjects = append(subjects, change["subject"].(string))
+		}
+	}
+	require.Len(t, subjects, 304)
+	require.Equal(t, "om.example.com", subjects[303])
+	require.Empty(t, s.link("/audit", "first"))
+	require.Equal(t, "/audit", s.link("/audit?before=5", "first"))
+	requireProblem(t, s.do(http.MethodGet, "/audit?before=x", "", "Accept", "application/json"), 400, "before")
 }

@@ -66,7 +66,7 @@ const newestEvents = 10
 
 // status is the state of the deployment for machines: whoever does not ask for a page gets JSON.
 func (p *pages) status(c buffalo.Context) error {
-	if accepts := c.Request().Header.Get("Accept"); strings.Contains(accepts, "text/html") {
+	if wantsStatusPage(c.Request()) {
 		return p.dashboard(c)
 	}
 	s, err := p.readStatus(c)
@@ -74,6 +74,10 @@ func (p *pages) status(c buffalo.Context) error {
 		return err
 	}
 	return p.json(c, http.StatusOK, s)
+}
+
+func wantsStatusPage(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // dashboard shows the state of the deployment on one page: what needs attention first.

@@ -122,6 +122,26 @@ func (p *pages) showEvents(c buffalo.Context) error {
 	if back > 1 {
 		next = to(back)
 	}
+	head, err := models.Head(db)
+	if err != nil {
+		return err
+	}
+	newest, newer, first := "", "", int64(0)
+	if len(events) > 0 {
+		first = events[0].Position
+	}
+	filtered := filter != models.EventFilter{}
+	switch {
+	case filtered && before > 0:
+		newest = to(0) // how many of them are newer nobody knows
+	case !filtered && first < head:
+		newest = p.link("events")
+		newer = newest
+		if first+perPage < head { // positions have no gaps
+			newer = to(first + perPage + 1)
+		}
+	}
+	turns := newestFirst(newest, newer, next)
 	if wantsJSON(c.Request()) {
 		list := make([]eventJSON, len(events))
 		for i := range events {
@@ -130,37 +150,16 @@ func (p *pages) showEvents(c buffalo.Context) error {
 				e.Position, e.Kind, e.Module, e.Version, e.Origin, e.Time.UTC(), e.ZipHash, e.ZipSHA256, e.ZipSize, e.ModHash, e.Reason,
 			}
 		}
-		return p.json(linked(c, next), http.StatusOK, list)
-	}
-	head, err := models.Head(db)
-	if err != nil {
-		return err
+		return p.json(linked(c, turns), http.StatusOK, list)
 	}
 	view := eventsView{
-		URL: p.URL, Action: p.link("events"), Kinds: kinds, Origin: filter.Origin, Module: filter.Module, Filtered: filter != models.EventFilter{},
-		Events: p.eventViews(events), Empty: head == 0,
+		URL: p.URL, Action: p.link("events"), Kinds: kinds, Origin: filter.Origin, Module: filter.Module, Filtered: filtered,
+		Events: p.eventViews(events), Empty: head == 0, Turns: turns,
 	}
 	view.Lead = "The log of this deployment, newest first: " + some(head, "event") + ". An event is never changed or removed."
-	newest, newer := "", ""
-	if view.Filtered {
-		if before > 0 {
-			newest = to(0)
-		}
-		if back > 1 {
-			view.Back = counted(back)
-		}
-	} else if len(events) > 0 && events[0].Position < head || len(events) == 0 && head > 0 {
-		newest = p.link("events")
-		newer = newest
-		first := int64(0)
-		if len(events) > 0 {
-			first = events[0].Position
-		}
-		if to := first + perPage; to < head { // positions have no gaps
-			newer = p.pageLink("events", "before", strconv.FormatInt(to+1, 10))
-		}
+	if filtered && back > 1 {
+		view.Back = counted(back)
 	}
-	view.Turns = newestFirst(newest, newer, next)
 	return p.html(c, http.StatusOK, "events", "Events", view)
 }
 

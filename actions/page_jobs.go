@@ -51,11 +51,15 @@ func (p *pages) showJobs(c buffalo.Context) error {
 	if older > 0 {
 		next = p.pageLink("jobs", "before", strconv.FormatInt(older, 10))
 	}
+	turns := newestFirst("", "", next)
+	if newer > 0 {
+		turns = newestFirst(p.link("jobs"), p.pageLink("jobs", "after", strconv.FormatInt(newer, 10)), next)
+	}
 	if wantsJSON(c.Request()) {
 		for i := range jobs {
 			jobs[i].CreatedAt, jobs[i].ScheduledAt = jobs[i].CreatedAt.UTC(), jobs[i].ScheduledAt.UTC()
 		}
-		return p.json(linked(c, next), http.StatusOK, jobs)
+		return p.json(linked(c, turns), http.StatusOK, jobs)
 	}
 	waiting, err := models.OldestWaiting(db)
 	if err != nil {
@@ -65,16 +69,11 @@ func (p *pages) showJobs(c buffalo.Context) error {
 	if err != nil {
 		return err
 	}
-	view := jobsPageView{Lead: "What this deployment does in the background, newest first. "}
+	view := jobsPageView{Lead: "What this deployment does in the background, newest first. ", Turns: turns}
 	if waiting > 0 {
 		view.Lead += "The longest waiting job has been due for " + roughly(waiting.Round(time.Second)) + "."
 	} else {
 		view.Lead += "No job is overdue."
-	}
-	if newer > 0 {
-		view.Turns = newestFirst(p.link("jobs"), p.pageLink("jobs", "after", strconv.FormatInt(newer, 10)), next)
-	} else {
-		view.Turns = newestFirst("", "", next)
 	}
 	for i := range jobs {
 		view.Jobs = append(view.Jobs, p.newJobView(&jobs[i], links))

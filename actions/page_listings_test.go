@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -32,8 +31,11 @@ func TestEventsArePaged(t *testing.T) {
 		for _, e := range page {
 			positions = append(positions, int(e["position"].(float64)))
 		}
-		path, _, _ = strings.Cut(strings.TrimPrefix(got.header.Get("Link"), "<"), ">")
+		path = linkOf(got, "next")
 	}
+	require.Equal(t, [3]string{"/events?before=71", "", ""}, s.links("/events"))
+	require.Equal(t, [3]string{"/events?before=21", "/events", "/events"}, s.links("/events?before=71"))
+	require.Equal(t, [3]string{"", "/events?before=71", "/events"}, s.links("/events?before=21"))
 	require.Len(t, positions, 120)
 	slices.Reverse(positions)
 	for i, position := range positions {
@@ -49,6 +51,37 @@ func TestEventsArePaged(t *testing.T) {
 	require.Contains(t, s.page("/events?before=21"), "Newest")
 	require.NotContains(t, s.page("/events?before=21"), "Older")
 	require.Contains(t, s.page("/events?before=1"), "there is nothing older")
+}
+
+// links are the next, the previous and the first page, as a listing names them.
+func (s *site) links(path string) [3]string {
+	s.t.Helper()
+	return [3]string{s.link(path, "next"), s.link(path, "prev"), s.link(path, "first")}
+}
+
+func TestListingsLinkBothWays(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{})
+	var events []protocol.Event
+	for i := range 120 {
+		events = append(events, added("example.com/m", "v1.0."+strconv.Itoa(100+i), "om.example.com"))
+	}
+	s.log(events...)
+	require.Equal(t, [3]string{"/modules?after=example.com%2Fm%40v1.0.149", "", ""}, s.links("/modules"))
+	require.Equal(t, [3]string{"/modules?after=example.com%2Fm%40v1.0.199&prefix=ex", "/modules?before=example.com%2Fm%40v1.0.150&prefix=ex", "/modules?prefix=ex"},
+		s.links("/modules?prefix=ex&after=example.com/m@v1.0.149"))
+	require.Equal(t, [3]string{"", "/modules?before=example.com%2Fm%40v1.0.200", "/modules"}, s.links("/modules?after=example.com/m@v1.0.199"))
+
+	s.exec(`DELETE FROM river_job`)
+	s.exec(`INSERT INTO river_job (id, kind, state, args, max_attempts, queue) OVERRIDING SYSTEM VALUE
+		SELECT n, 'push', 'available', '{}', 5, 'push' FROM generate_series(1001, 1120) n`)
+	require.Equal(t, [3]string{"/jobs?before=1071", "", ""}, s.links("/jobs"))
+	require.Equal(t, [3]string{"/jobs?before=1021", "/jobs?after=1070", "/jobs"}, s.links("/jobs?before=1071"))
+	require.Equal(t, [3]string{"", "/jobs?after=1020", "/jobs"}, s.links("/jobs?before=1021"))
+
+	below := newSite(t, siteOptions{url: "https://example.com/go/olympus"})
+	below.log(events...)
+	require.Equal(t, "/go/olympus/events?before=71", below.link("/events", "next"), "as a client reaches it")
 }
 
 func TestPagesStaySmallWithALongLog(t *testing.T) {

@@ -178,13 +178,6 @@ func (p *pages) showModules(c buffalo.Context) error {
 	if later {
 		next = p.pageLink("modules", "state", state, "prefix", prefix, "after", found[len(found)-1].Module+"@"+found[len(found)-1].Version)
 	}
-	if wantsJSON(c.Request()) {
-		list := make([]versionJSON, len(found))
-		for i := range found {
-			list[i] = p.newVersionJSON(&found[i])
-		}
-		return p.json(linked(c, next), http.StatusOK, list)
-	}
 	first, previous := "", ""
 	if earlier {
 		first = p.pageLink("modules", "state", state, "prefix", prefix)
@@ -195,6 +188,13 @@ func (p *pages) showModules(c buffalo.Context) error {
 	}
 	view.Later = earlier
 	view.Turns = turns(turn{"First page", "", first}, turn{"Previous page", "prev", previous}, turn{"Next page", "next", next})
+	if wantsJSON(c.Request()) {
+		list := make([]versionJSON, len(found))
+		for i := range found {
+			list[i] = p.newVersionJSON(&found[i])
+		}
+		return p.json(linked(c, view.Turns), http.StatusOK, list)
+	}
 	for i := range found {
 		view.Versions = append(view.Versions, p.newModuleView(&found[i]))
 	}

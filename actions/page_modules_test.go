@@ -26,9 +26,25 @@ func (s *site) listed(path string) (found []string) {
 		for _, v := range page {
 			found = append(found, v.Module+"@"+v.Version)
 		}
-		path, _, _ = strings.Cut(strings.TrimPrefix(got.header.Get("Link"), "<"), ">")
+		path = linkOf(got, "next")
 	}
 	return found
+}
+
+// linkOf returns where a listing says that another page of it is, nothing if it says nothing.
+func linkOf(got answerOf, rel string) string {
+	for link := range strings.SplitSeq(got.header.Get("Link"), ", ") {
+		if address, ok := strings.CutSuffix(link, `>; rel="`+rel+`"`); ok {
+			return strings.TrimPrefix(address, "<")
+		}
+	}
+	return ""
+}
+
+// link is linkOf a path.
+func (s *site) link(path, rel string) string {
+	s.t.Helper()
+	return linkOf(s.do(http.MethodGet, path, "", "Accept", "application/json"), rel)
 }
 
 // turn returns where a link below a listing leads to, nothing when there is no such link.

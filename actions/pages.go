@@ -171,7 +171,7 @@ func (p *pages) failed(status int, err error, c buffalo.Context) error {
 	if f != nil && status == http.StatusUnauthorized && p.AdminToken != "" && !strings.HasSuffix(r.URL.Path, "/signin/") {
 		return p.toSignIn(c, f)
 	}
-	if f == nil && (r.Method != http.MethodGet || wantsJSON(r)) {
+	if f == nil && (r.Method != http.MethodGet || wantsJSON(r) || r.URL.Path == "/status/" && !wantsStatusPage(r)) {
 		w.Header().Add("Vary", "Accept")
 		p.problem(w, r, err)
 		return nil

@@ -1,7 +1,10 @@
 package actions
 
 import (
+	"cmp"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/gobuffalo/buffalo"
 )
@@ -9,7 +12,7 @@ import (
 // perPage is how many events, versions or jobs one page shows.
 const perPage = 50
 
-// turn is a way from one page of a listing to another. Rel says which way, as in HTML.
+// turn is a way from one page of a listing to another. Rel says which way, as in HTML, which has no word for the way to the first page.
 type turn struct{ Label, Rel, Href string }
 
 // turns are the ways that there are: those with an address.
@@ -42,10 +45,14 @@ func (p *pages) pageLink(section string, parameters ...string) string {
 	return p.link(section) + "?" + query.Encode()
 }
 
-// linked names the next page of a listing to a client that reads JSON (RFC 8288).
-func linked(c buffalo.Context, next string) buffalo.Context {
-	if next != "" {
-		c.Response().Header().Set("Link", "<"+next+`>; rel="next"`)
+// linked names the other pages of a listing to a client that reads JSON (RFC 8288), the next one first.
+func linked(c buffalo.Context, all []turn) buffalo.Context {
+	var links []string
+	for _, t := range slices.Backward(all) {
+		links = append(links, "<"+t.Href+`>; rel="`+cmp.Or(t.Rel, "first")+`"`)
+	}
+	if links != nil {
+		c.Response().Header().Set("Link", strings.Join(links, ", "))
 	}
 	return c
 }

@@ -183,7 +183,7 @@ func (s *site) knows(name, url string, key ...string) {
 // audited returns the audit trail as lines, newest first.
 func (s *site) audited() []string {
 	s.t.Helper()
-	trail, err := models.AuditTrail(s.DB.WithContext(s.t.Context()), 100)
+	trail, err := models.AuditTrail(s.DB.WithContext(s.t.Context()), 0, 100)
 	require.NoError(s.t, err)
 	lines := []string{}
 	for _, a := range trail {

@@ -227,6 +227,13 @@ func TestPushRefused(t *testing.T) {
 	events, jobs, nonces := oa.traces()
 	require.Equal(t, [3]int{}, [3]int{events, jobs, nonces})
 
+	reads := om.envelope(oa, "problem", []byte(`{"events":[]}`))
+	reads.change = func(r *http.Request) { r.Header.Set("Accept", "application/problem+json") }
+	problem := reads.sendTo(oa)
+	require.Equal(t, http.StatusBadRequest, problem.status)
+	require.Equal(t, "application/problem+json", problem.header.Get("Content-Type"))
+	require.Contains(t, problem.body, `"status":400`)
+
 	text := om.envelope(oa, "text", []byte(pushOf(add)))
 	text.change = func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }
 	require.Equal(t, http.StatusUnsupportedMediaType, text.sendTo(oa).status)

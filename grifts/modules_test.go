@@ -35,7 +35,7 @@ func TestModules(t *testing.T) {
 	require.ErrorContains(t, err, "version")
 
 	// Each change is in the audit trail, once.
-	trail, err := models.AuditTrail(testdb.Open(t, s.settings.DatabaseURL), 10)
+	trail, err := models.AuditTrail(testdb.Open(t, s.settings.DatabaseURL), 0, 10)
 	require.NoError(t, err)
 	require.Len(t, trail, 2)
 	require.Equal(t, actor, trail[0].Actor)

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"math"
 	"time"
 
 	"github.com/gobuffalo/pop/v6"
@@ -32,10 +33,13 @@ func AuditOf(tx *pop.Connection, subject string, limit int) ([]Audited, error) {
 	return trail, err
 }
 
-// AuditTrail returns the newest changes, newest first.
-func AuditTrail(tx *pop.Connection, limit int) ([]Audited, error) {
+// AuditTrail returns the newest changes before one, newest first; before 0 the newest of all.
+func AuditTrail(tx *pop.Connection, before int64, limit int) ([]Audited, error) {
+	if before == 0 {
+		before = math.MaxInt64
+	}
 	trail := []Audited{}
 	err := all(tx, &trail, "read the audit trail",
-		`SELECT id, time, actor, action, subject, detail FROM audit ORDER BY id DESC LIMIT ?`, limit)
+		`SELECT id, time, actor, action, subject, detail FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?`, before, limit)
 	return trail, err
 }

@@ -10,6 +10,10 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/go-json-experiment/json"
+
+	"olympus/internal/protocol"
 )
 
 var (
@@ -39,7 +43,7 @@ const (
 type StatusError struct {
 	Method, URL string
 	Status      int           // HTTP status code
-	Message     string        // first line of the answer: printable, at most 300 bytes, empty for HTML
+	Message     string        // detail of a problem, else first line of the answer: printable, at most 300 bytes, empty for HTML
 	RetryAfter  time.Duration // from the header of that name, at most an hour; 0 if there is none
 }
 
@@ -79,7 +83,8 @@ func statusError(call call, resp *http.Response) error {
 
 // message is best effort: a body that cannot be read says nothing.
 func message(resp *http.Response) string {
-	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind == "text/html" {
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if kind == "text/html" {
 		return "" // some proxy's page
 	}
 	body, err := content(resp, maxErrorBody)
@@ -87,6 +92,12 @@ func message(resp *http.Response) string {
 		return ""
 	}
 	text, _ := io.ReadAll(io.LimitReader(body, maxErrorBody))
+	var problem struct {
+		Detail string `json:"detail"`
+	}
+	if kind == protocol.ProblemType && json.Unmarshal(text, &problem) == nil && problem.Detail != "" {
+		text = []byte(problem.Detail)
+	}
 	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
 	line = strings.Map(func(r rune) rune {
 		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {

@@ -183,6 +183,7 @@ func FuzzEntries(f *testing.F) {
 func FuzzMessage(f *testing.F) {
 	f.Add("no such version\nand more", "text/plain; charset=utf-8")
 	f.Add("<html>", "text/html; charset=utf-8")
+	f.Add(`{"detail":"no such version\u001b[31m\nand more","status":404}`, protocol.ProblemType)
 	f.Add("\x1b[31mred\x00\xff\u202e", "")
 	f.Add(strings.Repeat("é", maxMessageBytes), "text/plain")
 	f.Fuzz(func(t *testing.T, body, kind string) {

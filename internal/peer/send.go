@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"olympus/internal/protocol"
 	"olympus/internal/tracing"
 )
 
@@ -69,6 +70,7 @@ func (c *Client) sendOnce(ctx context.Context, call call) (_ *http.Response, att
 	}
 	req.Header.Set("User-Agent", "olympus")
 	if !call.unsigned {
+		req.Header.Add("Accept", protocol.ProblemType)
 		if err := c.signer.Sign(req, call.body); err != nil {
 			return nil, 0, err
 		}

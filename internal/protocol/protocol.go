@@ -98,6 +98,10 @@ const (
 	MaxCheckpointBytes = 16 << 10 // bytes of the checkpoint of a page
 )
 
+// ProblemType is the media type of refusals that a program can read (RFC 9457). Whoever asks a peer says that it takes them; others are
+// refused in one line of text, as all were before.
+const ProblemType = "application/problem+json"
+
 // maxInteger bounds every integer on the wire, so that adding to a position
 // never overflows.
 const maxInteger = 1 << 62
