@@ -30,17 +30,18 @@ type Options struct {
 // App serves one deployment over HTTP. main builds it; it holds no state but caches.
 type App struct {
 	Options
-	Deployment   *worker.Deployment
-	Log          *slog.Logger
-	verifier     *signature.Verifier
-	answers      *answers
-	metrics      *metrics
-	machines     *http.ServeMux // routes for machines
-	pages        http.Handler   // Buffalo: pages and administration
-	shares       *shares
-	turns        *turnGates
-	greetings    *gate.Gate
-	explanations *gate.Gate
+	Deployment    *worker.Deployment
+	Log           *slog.Logger
+	verifier      *signature.Verifier
+	answers       *answers
+	metrics       *metrics
+	machines      *http.ServeMux // routes for machines
+	pages         http.Handler   // Buffalo: pages and administration
+	machineRoutes []string       // those of machines, as METHOD /path
+	shares        *shares
+	turns         *turnGates
+	greetings     *gate.Gate
+	explanations  *gate.Gate
 	// introductions bound the requests to join and the announcements of keys.
 	introductions *gate.Gate
 	draining      atomic.Bool
@@ -70,6 +71,7 @@ func (a *App) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	// The pages, which get whatever nobody else wants, would answer other methods as if nothing were there.
 	route := func(method, path string, h http.HandlerFunc) {
+		a.machineRoutes = append(a.machineRoutes, method+" "+path)
 		mux.HandleFunc(method+" "+path, h)
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { a.fail(w, r, notAllowed(w, r, method)) })
 	}
@@ -82,6 +84,7 @@ func (a *App) routes() *http.ServeMux {
 		})
 		return mux
 	}
+	route("GET", "/openapi.json", a.openapi)
 	route("POST", "/push", a.push)
 	route("POST", "/peer/join", a.join)
 	route("POST", "/peer/key", a.announceKey)
