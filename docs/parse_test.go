@@ -19,8 +19,8 @@ import (
 )
 
 // programs are those that the documents may name besides our own.
-var programs = strings.Fields(`cat cd chmod cp createdb curl dropdb du echo export for go helm kill ls mkdir mv openssl pg_basebackup pg_dump pg_restore
-	promtool psql rm rsync sed source systemctl systemd-analyze tar test A= until wait`)
+var programs = strings.Fields(`cat cd chmod cp createdb curl dropdb du echo export go helm kill ls mkdir mv openssl pg_basebackup pg_dump pg_restore pg_verifybackup
+	promtool psql rm rsync sed source systemctl systemd-analyze tar wait`)
 
 var (
 	assignment = regexp.MustCompile(`^[A-Z_]+=("[^"]*"|\$\([^)]*\)|[^ ]*)\s+`)

@@ -2,6 +2,7 @@ package docs
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -25,6 +26,7 @@ type world struct {
 	env       []string
 	terminals map[string]*terminal
 	ports     map[string]string // of the documents, and those that are listened on instead
+	restored  string            // the database that the documents call so
 	keys      map[string]string // keys of deployments that were shown here, by name
 }
 
@@ -70,8 +72,8 @@ func newWorld(t *testing.T, ports ...string) *world {
 	t.Helper()
 	olympus, err := binary()
 	require.NoError(t, err)
-	w := &world{t: t, dir: t.TempDir(), terminals: make(map[string]*terminal), ports: make(map[string]string), keys: make(map[string]string)}
-	for name, content := range map[string]string{"scripts/postgres.sh": postgres, "programs/make": maker} {
+	w := &world{t: t, restored: fmt.Sprintf("olympus_test_restored_%x", rand.Uint64()), dir: t.TempDir(), terminals: make(map[string]*terminal), ports: make(map[string]string), keys: make(map[string]string)}
+	for name, content := range map[string]string{"scripts/postgres.sh": postgres, "programs/make": maker, ".curlrc": "silent\n"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(w.dir, filepath.Dir(name)), 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(w.dir, name), []byte(content), 0o755))
 	}
@@ -98,8 +100,10 @@ func newWorld(t *testing.T, ports ...string) *world {
 		testmod.Module{Path: "example.com/leaked", Version: "v1.0.1", Files: map[string]string{"leaked.go": "package leaked\n"}})
 	cache, err := exec.Command("go", "env", "GOCACHE").Output()
 	require.NoError(t, err)
+	clients, err := exec.Command("../scripts/postgres.sh", "find").Output() // pg_dump and the like
+	require.NoError(t, err)
 	w.env = []string{
-		"PATH=" + filepath.Join(w.dir, "programs") + ":" + os.Getenv("PATH"), "HOME=" + w.dir, "GOPATH=" + filepath.Join(w.dir, "gopath"),
+		"PATH=" + filepath.Join(w.dir, "programs") + ":" + strings.TrimSpace(string(clients)) + ":" + os.Getenv("PATH"), "HOME=" + w.dir, "GOPATH=" + filepath.Join(w.dir, "gopath"),
 		"GOCACHE=" + strings.TrimSpace(string(cache)), "GOTOOLCHAIN=local", "GOFLAGS=-modcacherw", "GOSUMDB=off", "GOPROXY=off",
 		"OLYMPUS_UPSTREAM=" + tree, "OLYMPUS_SUMDB=off",
 	}
@@ -113,6 +117,44 @@ func (w *world) terminal(name string, settings ...string) *terminal {
 		w.terminals[name] = openTerminal(w.t, w.dir, append(w.env[:len(w.env):len(w.env)], settings...))
 	}
 	return w.terminals[name]
+}
+
+// serve starts a deployment in a terminal of its name, at a port of the documents.
+func (w *world) serve(name, port string, settings ...string) *terminal {
+	w.t.Helper()
+	term := w.terminal(name, append([]string{
+		"OLYMPUS_NAME=" + name + ".example.com", "PORT=" + w.ports[port], "OLYMPUS_URL=http://127.0.0.1:" + w.ports[port],
+		"OLYMPUS_DATA_DIR=" + filepath.Join(w.dir, ".data", name), "OLYMPUS_ADMIN_TOKEN=let-me-administrate", "B=http://127.0.0.1:" + w.ports[port],
+	}, settings...)...)
+	w.must(term, "export DATABASE_URL=$(scripts/postgres.sh start .data/"+name+"/postgres)")
+	w.must(term, "olympus > "+name+".log 2>&1 &")
+	w.must(term, "curl -fs --retry 30 --retry-delay 1 --retry-connrefused $OLYMPUS_URL/readyz")
+	return term
+}
+
+// must runs a command that is in no document.
+func (w *world) must(term *terminal, command string) string {
+	w.t.Helper()
+	output, code := term.run("before", command)
+	require.Zero(w.t, code, "%s: %s", command, strings.Join(output, "\n"))
+	return strings.Join(output, "\n")
+}
+
+// knows makes a deployment a peer of another, and learns its key.
+func (w *world) knows(a, b string) {
+	w.t.Helper()
+	w.learn(strings.Split(w.must(w.terminals[b], "olympus task key:show"), "\n"))
+	url := w.must(w.terminals[b], "echo $OLYMPUS_URL")
+	w.must(w.terminals[a], "olympus task peers:add "+url+" "+w.keys[b+".example.com"])
+}
+
+// learn takes the keys of deployments from an output.
+func (w *world) learn(output []string) {
+	for _, line := range output {
+		if found := aKey.FindStringSubmatch(line); found != nil && !strings.Contains(line, "secret") {
+			w.keys[found[1]] = found[0]
+		}
+	}
 }
 
 var (
@@ -129,6 +171,7 @@ func (w *world) here(command string) string {
 		}
 		return written
 	})
+	command = strings.ReplaceAll(strings.ReplaceAll(command, "/restored?", "/"+w.restored+"?"), "DATABASE restored", "DATABASE "+w.restored)
 	return aPort.ReplaceAllStringFunc(command, func(port string) string {
 		if w.ports[port] != "" {
 			return w.ports[port]
@@ -146,11 +189,7 @@ func (w *world) play(b block, in string) {
 			name = in
 		}
 		output, code := w.terminal(name).run(s.at, w.here(s.command))
-		for _, line := range output {
-			if found := aKey.FindStringSubmatch(line); found != nil {
-				w.keys[found[1]] = found[0]
-			}
-		}
+		w.learn(output)
 		if s.shown {
 			require.Equal(w.t, strings.Join(shape(s.output), "\n"), strings.Join(shape(output), "\n"), "%s: %s", s.at, s.command)
 		}
