@@ -229,6 +229,18 @@ func TestStatusJSON(t *testing.T) {
 	}
 }
 
+// Whoever is given JSON is told in JSON what went wrong.
+func TestStatusFails(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{})
+	s.exec("DROP TABLE audit")
+	s.exec("ALTER TABLE event_log RENAME TO gone")
+	for path, accept := range map[string]string{"/status": "*/*", "/": "application/json", "/audit": "application/json"} {
+		requireProblem(t, s.do(http.MethodGet, path, "", "Accept", accept), 500, "")
+	}
+	require.Contains(t, s.do(http.MethodGet, "/status", "", "Accept", "text/html").body, "<h1>")
+}
+
 func TestPeersJSON(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteOptions{})

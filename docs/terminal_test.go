@@ -15,7 +15,7 @@ import (
 )
 
 // patience is how long one command may take.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // terminal is a shell that commands are typed into, one after the other: what one exports or starts is there for the next.
 type terminal struct {

@@ -105,7 +105,7 @@ func newWorld(t *testing.T, ports ...string) *world {
 	w.env = []string{
 		"PATH=" + filepath.Join(w.dir, "programs") + ":" + strings.TrimSpace(string(clients)) + ":" + os.Getenv("PATH"), "HOME=" + w.dir, "GOPATH=" + filepath.Join(w.dir, "gopath"),
 		"GOCACHE=" + strings.TrimSpace(string(cache)), "GOTOOLCHAIN=local", "GOFLAGS=-modcacherw", "GOSUMDB=off", "GOPROXY=off",
-		"OLYMPUS_UPSTREAM=" + tree, "OLYMPUS_SUMDB=off",
+		"OLYMPUS_UPSTREAM=" + tree, "OLYMPUS_SUMDB=off", "OLYMPUS_DRAIN_DELAY=0",
 	}
 	return w
 }
