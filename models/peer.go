@@ -30,6 +30,9 @@ type Peer struct {
 	PullPosition int64  `db:"pull_position"` // the pull pointer
 	Head         int64  `db:"head"`          // of its log, as last seen
 
+	// BehindSince is since when Lag is not 0, nil while it is.
+	BehindSince *time.Time `db:"behind_since"`
+
 	Epoch        int64  `db:"epoch"`         // of its log, as last verified; 0: nothing has been
 	VerifiedSize int64  `db:"verified_size"` // events of that epoch that Checkpoint vouches for
 	Edge         []byte `db:"edge"`          // right edge of the tree over them
@@ -67,11 +70,19 @@ func (p *Peer) Evidence() []string {
 // Lag is the number of events of the peer's log that are known to exist and have not been taken.
 func (p *Peer) Lag() int64 { return max(0, p.Head-p.PullPosition) }
 
+// LagTime is how long Lag has not been 0; 0 while it is.
+func (p *Peer) LagTime(now time.Time) time.Duration {
+	if p.BehindSince == nil || p.Lag() == 0 {
+		return 0
+	}
+	return max(0, now.Sub(*p.BehindSince))
+}
+
 // countingOldKey is the old key of a row while it counts, else empty.
 const countingOldKey = `CASE WHEN old_key_until > now() THEN old_key ELSE '' END`
 
 const peerColumns = `name, url, key, ` + countingOldKey + ` AS old_key,
-	CASE WHEN announced_key = key THEN '' ELSE announced_key END AS announced_key, state, pull_position, head, epoch, verified_size, edge, checkpoint,
+	CASE WHEN announced_key = key THEN '' ELSE announced_key END AS announced_key, state, pull_position, head, behind_since, epoch, verified_size, edge, checkpoint,
 	evidence_before, evidence_after, last_pull_at, last_push_sent_at, last_push_received_at, last_error, last_error_at`
 
 // Peers returns the peers that are not removed, by name, and after them the pending ones.

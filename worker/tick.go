@@ -66,6 +66,7 @@ func (d *Deployment) Tick(ctx context.Context) {
 	}
 	every(housekeeping, "remove what has expired", d.houseKeep)
 	every(housekeeping, "review quarantined peers", d.ReviewQuarantined)
+	every(housekeeping, "note how far behind the peers' logs this deployment is", d.sampleLag)
 	every(look, "queue what is due", d.queueDue)
 	if d.ScrubInterval > 0 {
 		every(min(housekeeping, max(look, d.ScrubInterval/8)), "queue the reading of held zips", d.queueScrub)
@@ -138,6 +139,9 @@ func (d *Deployment) queueDue(ctx context.Context) error {
 	}
 	return d.transaction(ctx, d.wakeFetch)
 }
+
+// sampleLag is for the plots on the pages.
+func (d *Deployment) sampleLag(ctx context.Context) error { return models.SampleLag(d.db(ctx)) }
 
 // rescue takes up the jobs and fills of processes that have died, jobs of this one that have ended while the database could not be told,
 // and zips of deleted versions that somebody who died may have left.
