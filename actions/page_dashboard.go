@@ -47,6 +47,9 @@ func (p *pages) readStatus(ctx context.Context) (*deploymentStatus, error) {
 type dashboardView struct {
 	Name, URL, Key, Fingerprint string
 	Health, Verdict             string
+	Federation                  string // a class for what Sentences say of the peers
+	Sentences                   []string
+	Picture                     *pictureView
 	Troubles                    []trouble
 	Figures                     []figure
 	Peers                       []peerView
@@ -102,13 +105,21 @@ func (p *pages) dashboard(c buffalo.Context) error {
 	if err != nil {
 		return err
 	}
-	isPending := func(peer models.Peer) bool { return peer.State == models.PeerPending } // a note is enough: they may be many
-	key := p.Deployment.Signer.VerifierKey()
+	lags, err := models.LagOfDay(db, "", sparkStep)
+	if err != nil {
+		return err
+	}
+	// Of those that wait for approval a note is enough: they may be many, and anybody.
+	known := slices.DeleteFunc(slices.Clone(peers), func(peer models.Peer) bool { return peer.State == models.PeerPending })
+	key, now := p.Deployment.Signer.VerifierKey(), time.Now()
+	federation, sentences := federation(known, queued, p.Deployment.PullInterval, now)
 	view := dashboardView{
 		Name: s.Name, URL: s.URL, Key: key, Fingerprint: signature.Fingerprint(key),
-		Troubles: p.troubles(s, peers, time.Now()),
+		Federation: federation, Sentences: sentences,
+		Picture:  p.newPicture(strings.Join(sentences, " "), s.Head, known, queued, now),
+		Troubles: p.troubles(s, peers, now),
 		Figures:  p.figures(s),
-		Peers:    p.peerViews(slices.DeleteFunc(slices.Clone(peers), isPending), queued),
+		Peers:    p.peerViews(known, queued, lags),
 		Events:   p.eventViews(events),
 		Waiting:  "None is overdue.", EventsHref: p.link("events"), JobsHref: p.link("jobs"),
 	}

@@ -25,6 +25,7 @@ type peerJSON struct {
 	PullPosition       int64      `json:"pull_position"`
 	Head               int64      `json:"head"` // of its log, as last seen
 	Lag                int64      `json:"lag"`
+	LagSeconds         int64      `json:"lag_seconds"` // how long lag has not been 0
 	LastPullAt         *time.Time `json:"last_pull_at"`
 	LastPushSentAt     *time.Time `json:"last_push_sent_at"`
 	LastPushReceivedAt *time.Time `json:"last_push_received_at"`
@@ -45,7 +46,7 @@ type onePeerJSON struct {
 func newPeerJSON(peer *models.Peer, queued map[string]int64) peerJSON {
 	return peerJSON{
 		Name: peer.Name, URL: peer.URL, Key: peer.Key, OldKey: peer.OldKey, AnnouncedKey: peer.AnnouncedKey, State: peer.State,
-		PullPosition: peer.PullPosition, Head: peer.Head, Lag: peer.Lag(),
+		PullPosition: peer.PullPosition, Head: peer.Head, Lag: peer.Lag(), LagSeconds: int64(peer.LagTime(time.Now()).Seconds()),
 		LastPullAt: utc(peer.LastPullAt), LastPushSentAt: utc(peer.LastPushSentAt), LastPushReceivedAt: utc(peer.LastPushReceivedAt),
 		LastError: peer.LastError, LastErrorAt: utc(peer.LastErrorAt), QueuedPushes: queued[peer.Name], AskedAt: utc(peer.AskedAt),
 	}
@@ -70,6 +71,7 @@ type peerView struct {
 	Error                                    string
 	ErrorAt                                  template.HTML
 	Queued                                   string // empty for none
+	Spark                                    *plot  // nil without samples
 	QueuedCount                              string
 }
 
@@ -116,10 +118,12 @@ func verifiedUpTo(peer *models.Peer) string {
 	return text
 }
 
-func (p *pages) peerViews(peers []models.Peer, queued map[string]int64) []peerView {
+// peerViews are the peers with what their lag was in the last day: lags are by peer.
+func (p *pages) peerViews(peers []models.Peer, queued map[string]int64, lags []models.LagSample) []peerView {
 	views := make([]peerView, len(peers))
 	for i := range peers {
 		views[i] = p.peerView(&peers[i], queued)
+		views[i].Spark = newSpark(samplesOf(lags, peers[i].Name))
 	}
 	return views
 }
@@ -140,6 +144,10 @@ func (p *pages) showPeers(c buffalo.Context) error {
 	if err != nil {
 		return err
 	}
+	lags, err := models.LagOfDay(db, "", sparkStep)
+	if err != nil {
+		return err
+	}
 	if wantsJSON(c.Request()) {
 		list := make([]peerJSON, len(peers))
 		for i := range peers {
@@ -148,7 +156,7 @@ func (p *pages) showPeers(c buffalo.Context) error {
 		return p.json(c, http.StatusOK, list)
 	}
 	return p.html(c, http.StatusOK, "peers", "Peers", peersView{
-		Peers: p.peerViews(peers, queued), Fingerprint: signature.Fingerprint(p.Deployment.Signer.VerifierKey()),
+		Peers: p.peerViews(peers, queued, lags), Fingerprint: signature.Fingerprint(p.Deployment.Signer.VerifierKey()),
 	})
 }
 

@@ -248,7 +248,7 @@ func TestPeersJSON(t *testing.T) {
 	s.knows("om.example.com/eu", "https://om.example.com", key)
 	want := map[string]any{
 		"name": "om.example.com/eu", "url": "https://om.example.com", "key": key, "state": "active",
-		"pull_position": 0.0, "head": 0.0, "lag": 0.0, "last_pull_at": nil, "last_push_sent_at": nil, "last_push_received_at": nil,
+		"pull_position": 0.0, "head": 0.0, "lag": 0.0, "lag_seconds": 0.0, "last_pull_at": nil, "last_push_sent_at": nil, "last_push_received_at": nil,
 		"last_error": "", "last_error_at": nil, "queued_pushes": 0.0,
 	}
 	var all []map[string]any
@@ -256,9 +256,9 @@ func TestPeersJSON(t *testing.T) {
 	require.Equal(t, []map[string]any{want}, all)
 
 	require.NoError(t, s.Append(true, []protocol.Event{added("example.com/m", "v1.0.0", s.Name)}, nil))
-	s.exec(`UPDATE peers SET pull_position = 5, head = 12, last_pull_at = '2026-11-22 13:00:00.000001+01', last_error = 'no route', state = 'paused'`)
+	s.exec(`UPDATE peers SET pull_position = 5, head = 12, behind_since = now() - interval '90.5 seconds', last_pull_at = '2026-11-22 13:00:00.000001+01', last_error = 'no route', state = 'paused'`)
 	maps.Copy(want, map[string]any{
-		"pull_position": 5.0, "head": 12.0, "lag": 7.0, "last_pull_at": "2026-11-22T12:00:00.000001Z", "last_error": "no route",
+		"pull_position": 5.0, "head": 12.0, "lag": 7.0, "lag_seconds": 90.0, "last_pull_at": "2026-11-22T12:00:00.000001Z", "last_error": "no route",
 		"state": "paused", "queued_pushes": 1.0,
 	})
 	s.json("/peers", &all)

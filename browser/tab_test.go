@@ -2,6 +2,8 @@ package browser
 
 import (
 	"context"
+	"flag"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -219,6 +221,29 @@ func (b *tab) scheme(name string) {
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}},
 	})
+}
+
+// keep takes pictures of the page at hand, wide and on a phone, light and dark, for somebody to look at: go test -artifacts -outputdir=DIR.
+func (b *tab) keep(name string) {
+	b.t.Helper()
+	if wanted := flag.Lookup("test.artifacts"); wanted == nil || wanted.Value.String() != "true" {
+		return
+	}
+	for _, look := range []struct {
+		scheme string
+		width  int64
+	}{{"light", 1280}, {"dark", 1280}, {"light", 360}, {"dark", 360}} {
+		b.scheme(look.scheme)
+		b.size(look.width, 900, look.width < 500)
+		ctx, cancel := context.WithTimeout(b.ctx, patience)
+		png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+		cancel()
+		require.NoError(b.t, err, name)
+		file := filepath.Join(b.t.ArtifactDir(), fmt.Sprintf("%s-%d-%s.png", name, look.width, look.scheme))
+		require.NoError(b.t, os.WriteFile(file, png, 0o600))
+	}
+	b.scheme("light")
+	b.size(1280, 900, false)
 }
 
 // picture keeps what the tab showed when the test failed: go test -artifacts -outputdir=DIR.
