@@ -7,10 +7,10 @@
 package actions
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"olympus/internal/gate"
@@ -44,11 +44,13 @@ type App struct {
 	explanations  *gate.Gate
 	// introductions bound the requests to join and the announcements of keys.
 	introductions *gate.Gate
-	draining      atomic.Bool
+	live          *live
+	draining      context.Context // ends with Drain
+	drain         context.CancelFunc
 }
 
-// Drain makes /readyz say that this process is about to stop.
-func (a *App) Drain() { a.draining.Store(true) }
+// Drain makes /readyz say that this process is about to stop, and ends what would go on for as long as somebody listens.
+func (a *App) Drain() { a.drain() }
 
 // New builds the HTTP surface of a deployment.
 func New(d *worker.Deployment, o Options) (*App, error) {
@@ -61,6 +63,8 @@ func New(d *worker.Deployment, o Options) (*App, error) {
 		verifier: verifier, answers: newAnswers(d.Follower), metrics: newMetrics(d), shares: newShares(), turns: newTurns(), greetings: gate.New(greetings, 0),
 		explanations: gate.New(explanations, 0), introductions: gate.New(introductions, 0),
 	}
+	a.draining, a.drain = context.WithCancel(context.Background())
+	a.live = newLive(a)
 	a.machines = a.routes()
 	a.pages, err = a.newPages()
 	return a, err
@@ -88,6 +92,7 @@ func (a *App) routes() *http.ServeMux {
 	route("POST", "/push", a.push)
 	route("POST", "/peer/join", a.join)
 	route("POST", "/peer/key", a.announceKey)
+	route("GET", "/live", a.live.stream)
 	reads := func(path string, h http.HandlerFunc) { route("GET", path, a.inTurn(h).ServeHTTP) }
 	reads("/eventlog", a.read(a.eventlog))
 	reads("/peer", a.read(a.describe))

@@ -64,7 +64,7 @@ func (a *App) healthz(w http.ResponseWriter, _ *http.Request) {
 
 // readyz says whether requests should come here: the database answers with the schema that this binary needs, and the store answers.
 func (a *App) readyz(w http.ResponseWriter, r *http.Request) {
-	if a.draining.Load() {
+	if a.draining.Err() != nil {
 		a.fail(w, r, &statusError{status: http.StatusServiceUnavailable, message: "this process is stopping"})
 		return
 	}

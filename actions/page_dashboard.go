@@ -130,6 +130,7 @@ func (p *pages) dashboard(c buffalo.Context) error {
 	if s.OldestWaiting > 0 {
 		view.Waiting = "The longest waiting one has been due for " + roughly(time.Duration(s.OldestWaiting*float64(time.Second))) + "."
 	}
+	upToDate(c, topicLog, topicPeers, topicJobs, topicAlarms)
 	return p.html(c, 200, "dashboard", "Overview", view)
 }
 

@@ -160,6 +160,9 @@ func (p *pages) showEvents(c buffalo.Context) error {
 	if filtered && back > 1 {
 		view.Back = counted(back)
 	}
+	if before == 0 && !filtered {
+		upToDate(c, topicLog)
+	}
 	return p.html(c, http.StatusOK, "events", "Events", view)
 }
 

@@ -78,6 +78,9 @@ func (p *pages) showJobs(c buffalo.Context) error {
 	for i := range jobs {
 		view.Jobs = append(view.Jobs, p.newJobView(&jobs[i], links))
 	}
+	if before == 0 && after == 0 {
+		upToDate(c, topicJobs)
+	}
 	return p.html(c, http.StatusOK, "jobs", "Jobs", view)
 }
 

@@ -155,6 +155,7 @@ func (p *pages) showPeers(c buffalo.Context) error {
 		}
 		return p.json(c, http.StatusOK, list)
 	}
+	upToDate(c, topicPeers)
 	return p.html(c, http.StatusOK, "peers", "Peers", peersView{
 		Peers: p.peerViews(peers, queued, lags), Fingerprint: signature.Fingerprint(p.Deployment.Signer.VerifierKey()),
 	})
@@ -191,6 +192,7 @@ func (p *pages) showPeer(c buffalo.Context) error {
 	if wantsJSON(c.Request()) {
 		return p.json(c, http.StatusOK, newOnePeerJSON(peer, queued))
 	}
+	upToDate(c, topicPeers)
 	return p.html(c, http.StatusOK, "peer", peer.Name, onePeerView{p.peerView(peer, queued), p.link("peers")})
 }
 

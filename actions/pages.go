@@ -120,9 +120,9 @@ func (a *App) newPages() (http.Handler, error) {
 // ServeHTTP keeps from Buffalo what it would change or consume.
 func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	// Nothing but our own style sheet and mark is loaded, and nothing is executed: what a module author wrote stays text.
-	h.Set("Content-Security-Policy",
-		"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	// Nothing but our own style sheet, mark and script is loaded, and nothing else is executed: what a module author wrote stays text.
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; "+
+		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin") // without one a browser says of no form where it comes from
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")

@@ -46,6 +46,10 @@ func (p *pages) html(c buffalo.Context, status int, name, title string, view any
 	c.Set("navigation", menu)
 	c.Set("stylesheet", p.assetLink("olympus.css"))
 	c.Set("icon", p.assetLink("olympus.svg"))
+	c.Set("script", p.assetLink("olympus.js"))
+	c.Set("live", p.link("live"))
+	topics, _ := c.Value("topics").(string)
+	c.Set("topics", topics)
 	c.Set("signin", p.link("signin")+"?back="+url.QueryEscape(p.here(c.Request())))
 	c.Set("signout", p.link("signout"))
 	c.Set("made", exactly(time.Now()))
@@ -59,6 +63,9 @@ func (p *pages) html(c buffalo.Context, status int, name, title string, view any
 	}
 	return c.Render(status, p.engine.HTML(name))
 }
+
+// upToDate makes the script keep a page up to date: it is read again when something has changed that it shows.
+func upToDate(c buffalo.Context, topics ...string) { c.Set("topics", strings.Join(topics, " ")) }
 
 // json renders a value as it stands, without escapes for HTML. A form is answered with the page to go on to.
 func (p *pages) json(c buffalo.Context, status int, value any) error {

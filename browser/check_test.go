@@ -113,7 +113,8 @@ return {checked, faults}})()`
 const onlyText = `(() => {` + tools + `
 for (const e of document.querySelectorAll('*')) {
   checked++
-  const alien = ['SCRIPT', 'STYLE', 'IFRAME', 'OBJECT', 'EMBED', 'BASE'].includes(e.tagName)
+  const own = e.tagName === 'SCRIPT' && !e.text && e.src && new URL(e.src).pathname === '/assets/olympus.js' && e.parentElement === document.head
+  const alien = ['SCRIPT', 'STYLE', 'IFRAME', 'OBJECT', 'EMBED', 'BASE'].includes(e.tagName) && !own
   if (alien) fault('an element that no page has: ' + e.outerHTML.slice(0, 100))
   for (const a of e.attributes) {
     const active = a.name.startsWith('on') || a.name === 'style' || /^\s*javascript:/i.test(a.value)
@@ -179,7 +180,8 @@ func (b *tab) requireChecksFind() {
 			`$('main').innerHTML += '<img src="/x">'`, `$('main').innerHTML += '<input>'`, `$('main').id = 'peers'`,
 		},
 		onlyText: {
-			`document.body.append(document.createElement('script'))`, `document.body.setAttribute('onclick', '')`,
+			`document.body.append(document.createElement('script'))`, `document.body.append(Object.assign(document.createElement('script'), {src: '/assets/olympus.js'}))`,
+			`document.body.setAttribute('onclick', '')`,
 			`$('a').href = 'javascript:alert(1)'`, `$('img').setAttribute('src', '/other')`,
 		},
 		fits: {

@@ -112,7 +112,7 @@ func TestFaultsAreNoticed(t *testing.T) {
 		{`$('body').innerHTML += '<p style="color: red">'`, "console, security: Applying inline style"},
 		{`$('body').append(Object.assign(document.createElement('script'), {text: '1'}))`, "console, security: Executing inline script"},
 		{`$('body').innerHTML += '<img src="https://example.org/">'`, "console, security: Loading the image 'https://example.org/'"},
-		{`fetch('/x').catch(() => {})`, "console, security: Connecting to"},
+		{`fetch('https://example.org/').catch(() => {})`, "console, security: Connecting to"},
 		{`console.error('x')`, "console: error"},
 		{`setTimeout(() => { throw 1 })`, "exception: Uncaught"},
 		{`setTimeout(() => { location = 'http://example.org/' })`, "a request to somebody else: http://example.org/"},

@@ -154,6 +154,9 @@ func (b *tab) listen(event any) {
 			b.fault("status "+strconv.FormatInt(e.Response.Status, 10), e.Response.URL)
 		}
 	case *network.EventLoadingFailed:
+		if e.Canceled && (e.Type == network.ResourceTypeEventSource || e.Type == network.ResourceTypeFetch) {
+			return // a page that was kept up to date has been left
+		}
 		b.fault("a request failed", e.ErrorText+" "+string(e.BlockedReason))
 	case *log.EventEntryAdded:
 		if loud := e.Entry.Level == "error" || e.Entry.Level == "warning"; loud && (!b.missing || e.Entry.Source != "network") {
