@@ -51,6 +51,7 @@ type dashboardView struct {
 	Sentences                   []string
 	Picture                     *pictureView
 	Troubles                    []trouble
+	Alarms, AlarmsHref          string
 	Figures                     []figure
 	Peers                       []peerView
 	Events                      []eventView
@@ -64,8 +65,12 @@ type figure struct{ Label, Value, Note, Class, Href string }
 
 type jobsView struct{ Kind, State, Count string }
 
-// newestEvents is how many events the dashboard shows.
-const newestEvents = 10
+const (
+	// newestEvents is how many events the dashboard shows.
+	newestEvents = 10
+	// shownTroubles is how many troubles it shows, the worst ones.
+	shownTroubles = 6
+)
 
 // status is the state of the deployment for machines: whoever does not ask for a page gets JSON.
 func (p *pages) status(c buffalo.Context) error {
@@ -105,6 +110,10 @@ func (p *pages) dashboard(c buffalo.Context) error {
 	if err != nil {
 		return err
 	}
+	lost, err := models.PushesGivenUp(db)
+	if err != nil {
+		return err
+	}
 	lags, err := models.LagOfDay(db, "", sparkStep)
 	if err != nil {
 		return err
@@ -117,13 +126,20 @@ func (p *pages) dashboard(c buffalo.Context) error {
 		Name: s.Name, URL: s.URL, Key: key, Fingerprint: signature.Fingerprint(key),
 		Federation: federation, Sentences: sentences,
 		Picture:  p.newPicture(strings.Join(sentences, " "), s.Head, known, queued, now),
-		Troubles: p.troubles(s, peers, now),
+		Troubles: p.troubles(s, peers, lost, now),
 		Figures:  p.figures(s),
 		Peers:    p.peerViews(known, queued, lags),
 		Events:   p.eventViews(events),
 		Waiting:  "None is overdue.", EventsHref: p.link("events"), JobsHref: p.link("jobs"),
 	}
 	view.Health, view.Verdict = verdict(view.Troubles)
+	if n := len(view.Troubles); n > 0 {
+		view.Alarms, view.AlarmsHref = "All "+some(int64(n), "alarm")+", with what to do", p.link("alarms")
+		if n == 1 {
+			view.Alarms = "The alarm, with what to do"
+		}
+		view.Troubles = view.Troubles[:min(n, shownTroubles)]
+	}
 	for _, j := range s.Jobs {
 		view.Jobs = append(view.Jobs, jobsView{j.Kind, j.State, counted(j.Count)})
 	}

@@ -25,14 +25,16 @@ type way struct {
 	Amount      string // lag of a pull, queued pushes; may be empty
 }
 
-// Sentence says it in words.
-func (w way) Sentence() string {
-	text := w.Kind + " " + w.State
-	if w.Amount != "" {
-		text += ", " + w.Amount
+// Words say how it stands with this way.
+func (w way) Words() string {
+	if w.Amount == "" {
+		return w.State
 	}
-	return text
+	return w.State + ", " + w.Amount
 }
+
+// Sentence says which way it is, too.
+func (w way) Sentence() string { return w.Kind + " " + w.Words() }
 
 // ways are how it stands with a peer. interval is the tick, 0 for none.
 func ways(peer *models.Peer, queued int64, interval time.Duration, now time.Time) (pull, push way) {

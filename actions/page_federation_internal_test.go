@@ -83,3 +83,21 @@ func TestPlotHasGaps(t *testing.T) {
 	require.Equal(t, "Lag in the last 24 hours: at most 9 events", newSpark(samplesOf(samples, "b")).Title)
 	require.Empty(t, newPlots(nil))
 }
+
+func TestCatchUp(t *testing.T) {
+	t.Parallel()
+	peer := &models.Peer{State: models.PeerActive, Head: 1300, PullPosition: 100}
+	for want, c := range map[string]struct {
+		before int64
+		age    time.Duration
+	}{
+		"1,200 events left; at the pace of the last 10 min about 20 min.":                                            {1800, 10 * time.Minute},
+		"1,200 events left; at the pace of the last 10 min about 1 s.":                                               {1 << 40, 10 * time.Minute},
+		"1,200 events left; how long that takes is unknown: it was not less in the last 10 min.":                     {1200, 10 * time.Minute},
+		"1,200 events left; how long that takes is unknown: there is no sample of the last minutes to compare with.": {0, 0},
+	} {
+		require.Equal(t, want, catchUpIn(peer, c.before, c.age))
+	}
+	peer.State = models.PeerPaused
+	require.Contains(t, catchUpIn(peer, 1800, 10*time.Minute), "unknown: the peer is paused.")
+}

@@ -1,10 +1,8 @@
 package actions
 
 import (
-	"errors"
 	"html/template"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gobuffalo/buffalo"
@@ -98,10 +96,7 @@ func (p *pages) peerView(peer *models.Peer, queued map[string]int64) peerView {
 		view.LagClass = "warn"
 	}
 	if n := queued[peer.Name]; n > 0 {
-		view.Queued = some(n, "push")
-		if n > 1 {
-			view.Queued = counted(n) + " pushes"
-		}
+		view.Queued = pushesOf(n)
 	}
 	return view
 }
@@ -169,44 +164,4 @@ func (p *pages) peerLinks(db *pop.Connection) (map[string]string, error) {
 		links[peers[i].Name] = p.link("peers", peers[i].Name)
 	}
 	return links, err
-}
-
-type onePeerView struct {
-	Peer      peerView
-	PeersHref string
-}
-
-// showPeer shows one peer.
-func (p *pages) showPeer(c buffalo.Context) error {
-	peer, queued, err := p.findPeer(c)
-	if errors.Is(err, models.ErrNotFound) {
-		for _, action := range []string{"/pull", "/pause", "/resume", "/accept", "/approve", "/rekey"} {
-			if strings.HasSuffix(c.Param("name"), action) {
-				return notAllowed(c.Response(), c.Request(), http.MethodPost)
-			}
-		}
-	}
-	if err != nil {
-		return err
-	}
-	if wantsJSON(c.Request()) {
-		return p.json(c, http.StatusOK, newOnePeerJSON(peer, queued))
-	}
-	upToDate(c, topicPeers)
-	return p.html(c, http.StatusOK, "peer", peer.Name, onePeerView{p.peerView(peer, queued), p.link("peers")})
-}
-
-// findPeer returns the peer that a path names, and the number of queued pushes by peer. A removed one is not found.
-func (p *pages) findPeer(c buffalo.Context) (*models.Peer, map[string]int64, error) {
-	db := p.Deployment.DB.WithContext(c)
-	name := c.Param("name")
-	peer, err := models.FindPeer(db, name)
-	if err != nil && !errors.Is(err, models.ErrNotFound) {
-		return nil, nil, err
-	}
-	if err != nil || peer.State == models.PeerRemoved {
-		return nil, nil, noPeer(name)
-	}
-	queued, err := models.QueuedPushes(db)
-	return peer, queued, err
 }

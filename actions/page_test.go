@@ -24,7 +24,7 @@ const (
 // everyPage are pages of a site that has a peer om.example.com and the version example.com/m@v1.0.0.
 var everyPage = []string{
 	"/", "/status", "/peers", "/peers/om.example.com", "/events", "/modules", "/modules?prefix=example.com", "/modules?state=failed",
-	"/modules/example.com/m@v1.0.0", "/explain/example.com/m@v1.0.0", "/jobs", "/audit",
+	"/modules/example.com/m@v1.0.0", "/explain/example.com/m@v1.0.0", "/jobs", "/alarms", "/audit",
 }
 
 // busy is a site in trouble, in which everything that others can write is hostile.
@@ -144,7 +144,7 @@ func TestEmptyPagesSayWhatToDo(t *testing.T) {
 	require.Contains(t, s.page("/modules"), "go mod download")
 	require.Contains(t, s.page("/modules?prefix=example.com"), "No module path begins with")
 	require.Contains(t, s.page("/jobs"), "No jobs here")
-	for _, path := range []string{"/peers", "/events", "/modules", "/modules?state=failed", "/jobs", "/audit"} {
+	for _, path := range []string{"/peers", "/events", "/modules", "/modules?state=failed", "/jobs", "/alarms", "/audit"} {
 		require.Equal(t, "[]\n", s.do(http.MethodGet, path, "", "Accept", "application/json").body, path)
 	}
 }

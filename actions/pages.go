@@ -79,6 +79,7 @@ func (a *App) newPages() (http.Handler, error) {
 	b.GET("/modules/{version:.+}", p.showVersion)
 	b.GET("/explain/{version:.+}", p.showExplanation)
 	b.GET("/jobs", p.showJobs)
+	b.GET("/alarms", p.showAlarms)
 	b.GET("/audit", p.showAudit)
 	b.GET("/assets/{file}", p.showAsset)
 	b.GET("/signin", p.showSignIn)

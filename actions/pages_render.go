@@ -26,7 +26,7 @@ type navigation struct {
 }
 
 var sections = []struct{ label, path string }{
-	{"Overview", ""}, {"Peers", "peers"}, {"Events", "events"}, {"Modules", "modules"}, {"Jobs", "jobs"},
+	{"Overview", ""}, {"Alarms", "alarms"}, {"Peers", "peers"}, {"Events", "events"}, {"Modules", "modules"}, {"Jobs", "jobs"},
 	{"Audit", "audit"},
 }
 

@@ -118,6 +118,41 @@ func TestFederationAtAGlance(t *testing.T) {
 	})
 }
 
+// The page of a peer says how its lag came about, what became of the pushes, and what is left.
+func TestPeerOverADay(t *testing.T) {
+	t.Parallel()
+	d := federated(t, 3)
+	d.peer("b", "head = 2404, behind_since = now() - interval '4 hours', epoch = 2, checkpoint = 'note', verified_size = 1204")
+	d.exec(`DELETE FROM lag_samples`)
+	d.exec(`INSERT INTO lag_samples SELECT date_trunc('minute', now()) - n * interval '1 minute', 'ob.example.com',
+			CASE WHEN n < 240 THEN 1200 + n * 60 WHEN n < 600 THEN 0 ELSE (n % 90) * 40 END, CASE WHEN n < 240 THEN (240 - n) * 60 WHEN n < 600 THEN 0 ELSE (n % 90) * 60 END
+		FROM generate_series(1, 1400) n WHERE n NOT BETWEEN 620 AND 780 ON CONFLICT DO NOTHING`)
+	d.exec(`INSERT INTO river_job (kind, queue, args, metadata, max_attempts, priority, state, attempt, attempted_at, finalized_at, errors)
+		SELECT 'push', 'push', '{"peer": "ob.example.com", "first": 1, "last": 1}', '{}', 5, 1, s::river_job_state, 5, now(), CASE WHEN s <> 'retryable' THEN now() END,
+			CASE WHEN s <> 'completed' THEN ARRAY[jsonb_build_object('error', ?::text, 'at', now() - interval '2 minutes')] END
+		FROM unnest(ARRAY['completed', 'completed', 'retryable', 'discarded', 'discarded', 'discarded']) s`, hostile)
+	d.exec(`UPDATE river_job SET scheduled_at = now() + interval '1 hour' WHERE state = 'retryable'`)
+	b := newTab(t, d)
+	b.visit("/peers/oa.example.com")
+	require.Contains(t, b.text(), "Nothing is left to take, as far as its head is known.")
+	require.Contains(t, b.text(), "There are no samples yet")
+	b.visit("/peers/ob.example.com")
+	for _, says := range []string{
+		"Lag 1,200 events not yet taken, for 4 h", "Epoch 2 of its log", "Sent 2 in the last hour", "Queued 1 failed ones included", "Failed 1 to be tried again", "Given up 3 in the last week",
+		"Lag in events at most 15,540 events", "Behind for at most 3 h", "There are no samples of 3 h:", "discarded " + hostile + " 5 2 min ago",
+		"1,200 events left; at the pace of the last", "Pull behind, lag 1,200", "up to position 1,204 of epoch 2",
+	} {
+		require.Contains(t, b.text(), says)
+	}
+	require.Positive(t, evaluate[int](b, `document.querySelectorAll('.plot .gap').length`), "the time without samples is a gap")
+	b.inspect("/peers/ob.example.com")
+	b.keep("peer")
+	b.visit("/peers")
+	require.Equal(t, 1, evaluate[int](b, `document.querySelectorAll('.spark').length`), "the others have no curve yet")
+	b.inspect("/peers")
+	b.keep("peers")
+}
+
 // requireDrawn requires that the picture can be read in windows of every width.
 func (b *tab) requireDrawn() {
 	b.t.Helper()

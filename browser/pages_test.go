@@ -66,7 +66,7 @@ func requireJSON(t *testing.T, d *deployment, pages []string) {
 		value := d.json(t, path)
 		section, _, _ := strings.Cut(path, "?")
 		switch section {
-		case "/peers", "/events", "/modules", "/jobs", "/audit":
+		case "/peers", "/events", "/modules", "/jobs", "/alarms", "/audit":
 			require.IsType(t, []any{}, value, path)
 		default:
 			require.IsType(t, map[string]any{}, value, path)
@@ -79,7 +79,7 @@ func TestEmptyDeployment(t *testing.T) {
 	d := start(t, "olympus.example.com", "off")
 	b := newTab(t, d)
 	pages := b.crawl(d, b.inspect)
-	require.ElementsMatch(t, []string{"/", "/peers", "/events", "/modules", "/jobs", "/audit"}, pages)
+	require.ElementsMatch(t, []string{"/", "/alarms", "/peers", "/events", "/modules", "/jobs", "/audit"}, pages)
 	requireJSON(t, d, pages)
 
 	b.visit("/")
@@ -212,7 +212,7 @@ func testPages(t *testing.T, d *deployment) {
 			require.Equal(t, strings.Count(text, "onerror=alert(2)"), strings.Count(text, hostile), "%s: all of it, unchanged", path)
 		}
 		require.GreaterOrEqual(t, shown, 14)
-		for _, path := range []string{"/", "/peers", "/events", "/modules", "/jobs", "/audit", pageOf(t, failed), pageOf(t, deprecated)} {
+		for _, path := range []string{"/", "/alarms", "/peers", "/events", "/modules", "/jobs", "/audit", pageOf(t, failed), pageOf(t, deprecated)} {
 			require.Contains(t, texts[path], hostile, path)
 		}
 		for _, path := range []string{"/", "/peers", "/events", "/modules", "/jobs", "/audit", pageOf(t, conflicted)} {
@@ -222,6 +222,16 @@ func testPages(t *testing.T, d *deployment) {
 			require.Contains(t, texts["/modules"], module)
 			require.Contains(t, texts["/events"], module)
 		}
+	})
+	t.Run("alarms", func(t *testing.T) {
+		for _, says := range []string{
+			"The last exchange with " + dead + " failed", "connection refused", "1 version is known with different bytes", conflicted,
+			"1 zip could not be fetched", failed + " 1 attempt, the last", paused + " is paused", "What to do: Resume it",
+		} {
+			require.Contains(t, texts["/alarms"], says)
+		}
+		require.Contains(t, texts["/"], "All 6 alarms, with what to do")
+		require.Contains(t, texts["/alarms"], ": 6 alarms.")
 	})
 	t.Run("audit", func(t *testing.T) {
 		require.Contains(t, pages, "/audit")

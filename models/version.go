@@ -192,6 +192,15 @@ func LatestVersions(tx *pop.Connection, page VersionPage) ([]Version, error) {
 	return rows, err
 }
 
+// MostFailed returns the versions whose zips were tried in vain most often, without .info and .mod.
+func MostFailed(tx *pop.Connection, limit int) ([]Version, error) {
+	var rows []Version
+	err := all(tx, &rows, "list the versions that failed most often", `SELECT `+versionColumns+` FROM (
+			SELECT * FROM versions WHERE `+isFailed+` ORDER BY fetch_attempts DESC, module, version LIMIT ?
+		) v LEFT JOIN events e ON e.position = v.add_position ORDER BY v.fetch_attempts DESC, v.module, v.version`, limit)
+	return rows, err
+}
+
 // VersionCounts are the numbers of versions by where they are.
 type VersionCounts struct {
 	Held       int64 `db:"held" json:"held"`
