@@ -11,8 +11,12 @@ import (
 	"olympus/models"
 )
 
-// shownItems is how many versions of an alarm are shown; a link leads to all.
-const shownItems = 10
+const (
+	// shownItems is how many versions of an alarm are shown; a link leads to all.
+	shownItems = 10
+	// shownError is how much of the error of each is shown, in characters; the page of the version has the whole.
+	shownError = 240
+)
 
 // alarmJSON is an alarm for machines.
 type alarmJSON struct {
@@ -88,7 +92,7 @@ func (p *pages) showAlarms(c buffalo.Context) error {
 				attempts = some(int64(v.FetchAttempts), "attempt")
 			}
 			alarm.Versions = append(alarm.Versions, alarmVersionView{
-				v.Module, v.Version, p.versionLink(v.Module, v.Version), attempts, oneLine(v.FetchError), ago(v.FetchErrorAt),
+				v.Module, v.Version, p.versionLink(v.Module, v.Version), attempts, shortened(oneLine(v.FetchError), shownError), ago(v.FetchErrorAt),
 			})
 			forMachines.Versions = append(forMachines.Versions, alarmVersion{v.Module, v.Version, v.FetchAttempts, v.FetchError})
 		}

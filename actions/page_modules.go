@@ -96,6 +96,8 @@ var versionStates = []struct{ state, label, lead string }{
 type modulesView struct {
 	Action, URL, Lead string
 	State, Prefix     string
+	Contains          string
+	Unfinished        string // where a search in the middle of paths has come to, if not to the end
 	States            []choice
 	Searched          bool // by prefix or state
 	Later             bool // not the first page
@@ -110,8 +112,10 @@ type choice struct {
 }
 
 // newModulesView is the page without its versions.
-func (p *pages) newModulesView(state, prefix string) (modulesView, error) {
-	view := modulesView{Action: p.link("modules"), URL: p.URL, State: state, Prefix: prefix, Searched: prefix != "" || state != ""}
+func (p *pages) newModulesView(state, prefix, contains string) (modulesView, error) {
+	view := modulesView{
+		Action: p.link("modules"), URL: p.URL, State: state, Prefix: prefix, Contains: contains, Searched: prefix != "" || state != "" || contains != "",
+	}
 	var words []string
 	for _, s := range versionStates {
 		view.States = append(view.States, choice{s.state, s.label, s.state == state})
@@ -128,18 +132,18 @@ func (p *pages) newModulesView(state, prefix string) (modulesView, error) {
 	return view, nil
 }
 
-// versionsPage returns a page of versions: after or before module@version if given, else the first. earlier and later say whether there
-// are more. Before a version there may be less than a page: then it is the first page.
-func versionsPage(db *pop.Connection, state, prefix, after, before string) (found []models.Version, earlier, later bool, err error) {
+// versionsPage returns a page of versions: after or before module@version if given, else the first. earlier says whether there
+// are some before it, and last is its last one if there are more. Before a version there may be less than a page: then it is the first page.
+func versionsPage(db *pop.Connection, state, prefix, after, before string) (found []models.Version, earlier bool, last *models.Version, err error) {
 	page := models.VersionPage{State: state, Prefix: prefix, Limit: perPage + 1}
 	if before != "" {
 		page.Before = true
 		page.Module, page.Version, _ = strings.Cut(before, "@")
 		if found, err = models.LatestVersions(db, page); err != nil {
-			return nil, false, false, err
+			return nil, false, nil, err
 		}
 		if len(found) > perPage {
-			return found[1:], true, true, nil
+			return found[1:], true, &found[len(found)-1], nil
 		}
 		page.Before = false
 	}
@@ -148,21 +152,42 @@ func versionsPage(db *pop.Connection, state, prefix, after, before string) (foun
 		page.Module = prefix // nothing that begins with it comes earlier
 	}
 	if found, err = models.LatestVersions(db, page); err != nil {
-		return nil, false, false, err
+		return nil, false, nil, err
 	}
-	later = len(found) > perPage
-	return found[:min(len(found), perPage)], after != "", later, nil
+	if len(found) > perPage {
+		found = found[:perPage]
+		last = &found[perPage-1]
+	}
+	return found, after != "", last, nil
+}
+
+// searchPage returns a page of versions whose module paths contain a text, after module@version if given.
+func searchPage(db *pop.Connection, state, prefix, contains, after string) ([]models.Version, *models.Version, error) {
+	page := models.VersionPage{State: state, Prefix: prefix, Limit: perPage}
+	if page.Module, page.Version, _ = strings.Cut(after, "@"); page.Module == "" {
+		page.Module = prefix
+	}
+	return models.SearchVersions(db, page, contains)
+}
+
+// nextWord is what the way on is called: after a search that has not come to the end there need be no page.
+func nextWord(unfinished string) string {
+	if unfinished != "" {
+		return "Search on"
+	}
+	return "Next page"
 }
 
 // showModules lists the module versions that the log speaks of, those in a state and of modules that begin with a prefix.
 func (p *pages) showModules(c buffalo.Context) error {
 	query := c.Request().URL.Query()
 	state, prefix, after, before := query.Get("state"), strings.TrimSpace(query.Get("prefix")), query.Get("after"), query.Get("before")
-	view, err := p.newModulesView(state, prefix)
+	contains := strings.TrimSpace(query.Get("contains"))
+	view, err := p.newModulesView(state, prefix, contains)
 	if err != nil {
 		return err
 	}
-	for name, text := range map[string]string{"prefix": prefix, "after": after, "before": before} {
+	for name, text := range map[string]string{"prefix": prefix, "contains": contains, "after": after, "before": before} {
 		if strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
 			return badRequest("%s=%.100q: neither a NUL nor bytes that are not UTF-8 are in any module path", name, text)
 		}
@@ -170,24 +195,40 @@ func (p *pages) showModules(c buffalo.Context) error {
 	if after != "" && before != "" {
 		return badRequest("after and before cannot both be given")
 	}
-	found, earlier, later, err := versionsPage(p.Deployment.DB.WithContext(c), state, prefix, after, before)
+	if contains != "" && before != "" {
+		return badRequest("before and contains cannot both be given: such a search goes forth only")
+	}
+	db := p.Deployment.DB.WithContext(c)
+	var found []models.Version
+	var last *models.Version // on this page, if there may be more after it
+	earlier := after != ""
+	if contains != "" {
+		found, last, err = searchPage(db, state, prefix, contains, after)
+	} else {
+		found, earlier, last, err = versionsPage(db, state, prefix, after, before)
+	}
 	if err != nil {
 		return err
 	}
 	next := ""
-	if later {
-		next = p.pageLink("modules", "state", state, "prefix", prefix, "after", found[len(found)-1].Module+"@"+found[len(found)-1].Version)
+	if last != nil {
+		next = p.pageLink("modules", "state", state, "prefix", prefix, "contains", contains, "after", last.Module+"@"+last.Version)
+		if contains != "" && len(found) < perPage {
+			view.Unfinished = last.Module
+		}
 	}
 	first, previous := "", ""
 	if earlier {
-		first = p.pageLink("modules", "state", state, "prefix", prefix)
-		previous = first
-		if len(found) > 0 {
+		first = p.pageLink("modules", "state", state, "prefix", prefix, "contains", contains)
+		if contains == "" {
+			previous = first
+		}
+		if len(found) > 0 && contains == "" {
 			previous = p.pageLink("modules", "state", state, "prefix", prefix, "before", found[0].Module+"@"+found[0].Version)
 		}
 	}
 	view.Later = earlier
-	view.Turns = turns(turn{"First page", "", first}, turn{"Previous page", "prev", previous}, turn{"Next page", "next", next})
+	view.Turns = turns(turn{"First page", "", first}, turn{"Previous page", "prev", previous}, turn{nextWord(view.Unfinished), "next", next})
 	if wantsJSON(c.Request()) {
 		list := make([]versionJSON, len(found))
 		for i := range found {

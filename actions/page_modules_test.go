@@ -161,3 +161,25 @@ func TestListingsTurnBack(t *testing.T) {
 	requireProblem(t, s.do(http.MethodGet, "/jobs?before=5&after=5", "", "Accept", "application/json"), http.StatusBadRequest, "both")
 	requireProblem(t, s.do(http.MethodGet, "/jobs?after=x", "", "Accept", "application/json"), http.StatusBadRequest, "after")
 }
+
+func TestModulesThatContain(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{})
+	var events []protocol.Event
+	for i := range 60 {
+		events = append(events, added("example.com/team/Needle", "v1.0."+strconv.Itoa(i), "om.example.com"), added("example.com/other", "v1.0."+strconv.Itoa(i), "om.example.com"))
+	}
+	s.log(events...)
+	require.Len(t, s.listed("/modules?contains=needle"), 60, "in any case, on two pages")
+	require.Len(t, s.listed("/modules?contains=e&prefix=example.com/o"), 60)
+	page := s.page("/modules?contains=needle")
+	require.Contains(t, page, "Module paths are searched")
+	require.NotContains(t, page, "Not all was looked at")
+	next := turn(page, "Next page")
+	require.Contains(t, next, "contains=needle")
+	require.Equal(t, "/modules?contains=needle", turn(s.page(next), "First page"))
+	require.Contains(t, s.page("/modules?contains=nothing&prefix=example.com&state=held"), "contains <code>nothing</code> in this state")
+	require.Contains(t, s.page("/modules?contains=%3Cscript%3E"), "contains <code>&lt;script&gt;</code>")
+	require.Equal(t, http.StatusBadRequest, s.do(http.MethodGet, "/modules?contains=x&before=example.com/m@v1.0.0", "").status)
+	require.Equal(t, http.StatusBadRequest, s.do(http.MethodGet, "/modules?contains=%00", "").status)
+}

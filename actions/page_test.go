@@ -149,6 +149,16 @@ func TestEmptyPagesSayWhatToDo(t *testing.T) {
 	}
 }
 
+func TestPeerWithoutSamples(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{})
+	s.knows("om.example.com", "https://om.example.com")
+	page := s.page("/peers/om.example.com")
+	require.Contains(t, page, "There are no samples yet")
+	require.NotContains(t, page, `class="plot"`)
+	require.NotContains(t, s.page("/peers"), `class="spark"`)
+}
+
 func TestDashboardSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	page := busy(t).page("/")

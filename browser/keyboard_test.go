@@ -90,7 +90,7 @@ func testKeyboard(t *testing.T, d *deployment) {
 	b.visit("/modules")
 	b.do("go to the field", chromedp.Focus(chromedp.CSS("#prefix")), chromedp.KeyEvent("example.com/d"))
 	b.follow("press Enter", chromedp.KeyEvent(kb.Enter))
-	require.Equal(t, "?prefix=example.com%2Fd&state=", evaluate[string](b, "location.search"))
+	require.Equal(t, "?prefix=example.com%2Fd&contains=&state=", evaluate[string](b, "location.search"))
 	require.Len(t, b.rows(), 2)
 	require.Equal(t, "example.com/d", evaluate[string](b, "document.querySelector('#prefix').value"))
 
@@ -98,7 +98,7 @@ func testKeyboard(t *testing.T, d *deployment) {
 	b.do("choose a state", chromedp.Focus(chromedp.CSS("#state")), chromedp.KeyEvent("deprecated"), chromedp.KeyEvent(kb.Tab))
 	require.Equal(t, "Search", evaluate[string](b, "document.activeElement.innerText"))
 	b.follow("press Enter", chromedp.KeyEvent(kb.Enter))
-	require.Equal(t, "?prefix=example.com%2Fd&state=deprecated", evaluate[string](b, "location.search"))
+	require.Equal(t, "?prefix=example.com%2Fd&contains=&state=deprecated", evaluate[string](b, "location.search"))
 	require.Len(t, b.rows(), 1)
 	require.Equal(t, "deprecated", evaluate[string](b, "document.querySelector('#state').value"))
 }

@@ -81,6 +81,10 @@ func TestEmptyDeployment(t *testing.T) {
 	pages := b.crawl(d, b.inspect)
 	require.ElementsMatch(t, []string{"/", "/alarms", "/peers", "/events", "/modules", "/jobs", "/audit"}, pages)
 	requireJSON(t, d, pages)
+	for name, path := range map[string]string{"overview-empty": "/", "alarms-empty": "/alarms"} {
+		b.visit(path)
+		b.keep(name)
+	}
 
 	b.visit("/")
 	for _, words := range []string{
@@ -143,6 +147,11 @@ func testPages(t *testing.T, d *deployment) {
 		texts[path], rows[path] = b.text(), b.rows()
 	})
 	requireJSON(t, d, pages)
+	for name, path := range map[string]string{"overview-busy": "/", "alarms": "/alarms", "peer-failing": "/peers/" + dead, "modules": "/modules", "jobs": "/jobs"} {
+		b.visit(path)
+		b.inspect(path + ", after all was asked for")
+		b.keep(name)
+	}
 
 	row := func(page, text string) string {
 		t.Helper()

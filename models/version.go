@@ -192,6 +192,38 @@ func LatestVersions(tx *pop.Connection, page VersionPage) ([]Version, error) {
 	return rows, err
 }
 
+// searchedAtOnce bounds how many versions SearchVersions looks at.
+const searchedAtOnce = 100_000
+
+// SearchVersions returns versions after Module and Version of a page whose module paths contain a text, in any case, in order. No index
+// knows what is in the middle of a path: it looks at the next 100,000 versions with the prefix of the page, in any state, and returns the
+// last one that it looked at if there may be more to find; else nil.
+func SearchVersions(tx *pop.Connection, page VersionPage, contains string) (found []Version, last *Version, err error) {
+	state, err := versionsIn(page.State)
+	if err != nil {
+		return nil, nil, err
+	}
+	const looked = `SELECT module, version FROM versions WHERE starts_with(module, ?) AND (module, version) > (?, ?) ORDER BY module, version `
+	what := "look for " + contains + " in module paths"
+	err = all(tx, &found, what, `SELECT `+versionColumns+` FROM (
+			SELECT v.* FROM (`+looked+` LIMIT ?) looked JOIN versions v USING (module, version)
+			WHERE position(lower(?) IN lower(looked.module)) > 0 AND `+state+` ORDER BY looked.module, looked.version LIMIT ?
+		) v LEFT JOIN events e ON e.position = v.add_position ORDER BY v.module, v.version`,
+		page.Prefix, page.Module, page.Version, searchedAtOnce, contains, page.Limit)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(found) == page.Limit {
+		return found, &found[len(found)-1], nil
+	}
+	var rows []Version
+	err = all(tx, &rows, what, looked+`OFFSET ? LIMIT 1`, page.Prefix, page.Module, page.Version, searchedAtOnce-1)
+	if len(rows) > 0 {
+		last = &rows[0]
+	}
+	return found, last, err
+}
+
 // MostFailed returns the versions whose zips were tried in vain most often, without .info and .mod.
 func MostFailed(tx *pop.Connection, limit int) ([]Version, error) {
 	var rows []Version

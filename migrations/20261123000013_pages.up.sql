@@ -1,4 +1,4 @@
--- Since when each peer's log is ahead of what was taken of it, and how far it was over the last day.
+-- For the pages: since when each peer's log is ahead of what was taken of it, how far it was over the last day, and what is looked for among versions.
 
 ALTER TABLE peers ADD COLUMN behind_since timestamptz;
 COMMENT ON COLUMN peers.behind_since IS 'Since when its head, as last seen, is beyond the pull pointer; null while it is not. Only the trigger sets it.';
@@ -28,3 +28,15 @@ COMMENT ON TABLE lag_samples IS 'One row for each peer and minute of the last da
 -- What needs attention is looked for often, and few versions do.
 CREATE INDEX versions_conflict ON versions (module, version) WHERE conflict;
 CREATE INDEX versions_failed ON versions (module, version) WHERE NOT held AND NOT deleted AND fetch_error <> '';
+
+-- The pages look for module paths by their beginning. The primary key serves where text is ordered by its bytes (collation C), which is what
+-- `make run` sets up; in any other order it does not, and another index is worth what it costs.
+DO $$
+BEGIN
+  IF NOT EXISTS (
+    SELECT FROM pg_database d WHERE datname = current_database() AND datcollate IN ('C', 'POSIX') AND coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') = 'c'
+  ) THEN
+    CREATE INDEX versions_prefix ON versions (module text_pattern_ops);
+  END IF;
+END
+$$;

@@ -1,3 +1,4 @@
+DROP INDEX IF EXISTS versions_prefix;
 DROP INDEX versions_failed;
 DROP INDEX versions_conflict;
 DROP TABLE lag_samples;
