@@ -15,7 +15,7 @@ const (
 	// shownItems is how many versions of an alarm are shown; a link leads to all.
 	shownItems = 10
 	// shownError is how much of the error of each is shown, in characters; the page of the version has the whole.
-	shownError = 240
+	shownError = 500
 )
 
 // alarmJSON is an alarm for machines.

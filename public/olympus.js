@@ -5,7 +5,7 @@
   const topics = document.body.dataset.topics.split(' ')
   const sign = document.querySelector('.live')
   const main = document.querySelector('main')
-  let stream, timer, reading = false, last = 0
+  let stream, timer, reading = false, last = 0, pause = 1000
 
   // What must not be taken from under somebody: a field that is being filled in, and text that is being marked.
   const busy = () => {
@@ -25,9 +25,10 @@
   }
 
   const swap = text => {
+    if (busy()) return later() // since it was asked for
     const fresh = new DOMParser().parseFromString(text, 'text/html')
     const content = fresh.querySelector('main')
-    if (!content || busy()) return
+    if (!content) return
     const notice = main.querySelector('.notice')
     if (notice && !content.querySelector('.notice')) content.prepend(notice)
     const find = focused()
@@ -43,16 +44,17 @@
 
   const read = async () => {
     timer = undefined
-    last = Date.now()
+    const began = last = Date.now()
     if (document.hidden || busy() || reading) return later()
     reading = true
     try {
       const answer = await fetch(location.href, {headers: {Accept: 'text/html'}, redirect: 'error'})
       if (answer.ok) swap(await answer.text())
     } catch {} finally { reading = false } // the next change tries again
+    pause = Math.max(1000, 10 * (Date.now() - began)) // a page that takes long is not asked for all the time
   }
-  // At most once a second, and not at all while nobody looks: whoever comes back gets a fresh page.
-  const later = () => { if (!document.hidden) timer ??= setTimeout(read, Math.max(0, 1000 - (Date.now() - last))) }
+  // At most once a pause, and not at all while nobody looks: whoever comes back gets a fresh page.
+  const later = () => { if (!document.hidden) timer ??= setTimeout(read, Math.max(0, pause - (Date.now() - last))) }
 
   const listen = () => {
     if (stream || document.hidden) return
