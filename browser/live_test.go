@@ -35,7 +35,7 @@ func TestLivePages(t *testing.T) {
 	d.hears(manyAdded(1, 30)...)
 	b := newTab(t, d)
 	b.size(1280, 600, false)
-	const isLive, shows = `!document.querySelector('.live').hidden`, `document.querySelector('main').innerText.includes('%s')`
+	const isLive, shows = `!document.querySelector('.uptodate').hidden`, `document.querySelector('main').innerText.includes('%s')`
 
 	b.visit("/events")
 	b.soon(isLive, "the page is live")
@@ -83,6 +83,6 @@ func TestLivePages(t *testing.T) {
 	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	b.visit("/events")
 	require.Contains(t, b.text(), "live031")
-	require.True(t, evaluate[bool](b, `document.querySelector('.live').hidden`))
+	require.True(t, evaluate[bool](b, `document.querySelector('.uptodate').hidden`))
 	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: false})
 }

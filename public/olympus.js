@@ -3,7 +3,7 @@
 'use strict'
 {
   const topics = document.body.dataset.topics.split(' ')
-  const sign = document.querySelector('.live')
+  const sign = document.querySelector('.uptodate')
   const main = document.querySelector('main')
   let stream, timer, reading = false, last = 0, pause = 1000
 
