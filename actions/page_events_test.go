@@ -52,7 +52,7 @@ func TestEventsFiltered(t *testing.T) {
 	require.Equal(t, `</events?before=22&origin=om.example.com>; rel="next"`, next)
 	all, next = positions("origin=om.example.com&before=22")
 	require.Equal(t, []int64{20, 18, 16, 14, 12, 10, 8, 6, 4, 2}, all)
-	require.Empty(t, next)
+	require.NotContains(t, next, `rel="next"`)
 	all, _ = positions("origin=nobody.example.com")
 	require.Empty(t, all)
 	require.Contains(t, s.page("/events?origin=nobody.example.com"), "There is no such event. <a")

@@ -94,6 +94,6 @@ func TestRemoteZips(t *testing.T) {
 		require.Contains(t, page, "<dt>Next try</dt><dd>")
 		require.Contains(t, page, says.next)
 		require.NotContains(t, page, "Tried again")
-		require.Contains(t, s.page("/"), says.failed)
+		require.Contains(t, s.page("/alarms"), says.failed)
 	}
 }

@@ -88,7 +88,7 @@ func TestEmptyDeployment(t *testing.T) {
 
 	b.visit("/")
 	for _, words := range []string{
-		"Nothing is in trouble", "olympus.example.com", "GOPROXY=" + d.url + " go mod download", "olympus task peers:add https://",
+		"Nothing is in trouble", "olympus.example.com", "GOPROXY=" + d.url + " go mod download", "olympus task peers:join https://",
 		d.signer.VerifierKey(), "No jobs",
 	} {
 		require.Contains(t, b.text(), words)
