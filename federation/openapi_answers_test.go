@@ -1,7 +1,9 @@
 package federation
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -66,6 +68,17 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 
 	version, one := "/modules/"+mx.Path+"@"+mx.Version, "{module}@{version}"
 	peerBody := fmt.Sprintf(`{"url":%q,"key":%q}`, stranger.url, stranger.signer.VerifierKey())
+	explain := strings.Replace(version, "/modules/", "/explain/", 1)
+	joins := func(d *deployment) string {
+		return string(protocol.AppendJoin(nil, protocol.Join{Name: d.signer.Name(), URL: d.url, Key: d.signer.VerifierKey()}))
+	}
+	impostor := &deployment{url: oa.url, signer: newSignerOf(t, oa.Name)}
+	newcomer := &deployment{url: "https://og.example.com", signer: newSignerOf(t, "og.example.com")}
+	compared := `{"key":"` + stranger.signer.VerifierKey() + `"}`
+	next := newSignerOf(t, stranger.Name)
+	proof, err := next.ProveNewKey(stranger.signer.VerifierKey())
+	require.NoError(t, err)
+	announcement := string(protocol.AppendNewKey(nil, protocol.NewKey{Key: next.VerifierKey(), Proof: proof}))
 	push := func(e ...protocol.Event) string { return string(protocol.AppendPush(nil, e)) }
 	json := []string{"Content-Type", "application/json"}
 	for _, a := range []asking{
@@ -91,6 +104,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{operation: "GET /peer", path: "/peer", status: 200},
 		{operation: "GET /peer/greeting", path: "/peer/greeting", status: 200},
 		{operation: "GET /peer/greeting", path: "/peer/greeting", signedBy: oa, status: 200},
+		{operation: "GET /peer/greeting", path: "/peer/greeting", signedBy: stranger, status: 200},
 		{operation: "GET /peer/witness/{name}", path: "/peer/witness/" + oa.Name, status: 200},
 		{operation: "GET /peer/witness/{name}", path: "/peer/witness/nobody.example.com", status: 404},
 
@@ -110,23 +124,65 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{operation: "GET /peers/{name}", path: "/peers/nobody.example.com", status: 404},
 		{operation: "GET /events", path: "/events", status: 200},
 		{operation: "GET /events", path: "/events?before=x", status: 400},
+		{operation: "GET /events", path: "/events?kind=add&origin=om.example.com&module=" + mx.Path, status: 200},
+		{operation: "GET /events", path: "/events?kind=nonsense", status: 400},
+		{operation: "GET /events/{position}", path: "/events/1", status: 200},
+		{operation: "GET /events/{position}", path: "/events/3", status: 200},
+		{operation: "GET /events/{position}", path: "/events/first", status: 400},
+		{operation: "GET /events/{position}", path: "/events/99", status: 404},
 		{operation: "GET /modules", path: "/modules", status: 200},
 		{operation: "GET /modules", path: "/modules?state=nonsense", status: 400},
+		{operation: "GET /modules", path: "/modules?contains=LEAK", status: 200},
+		{operation: "GET /modules", path: "/modules?contains=leak&before=example.com/m@v1.0.0", status: 400},
 		{operation: "GET /modules/" + one, path: version, status: 200},
 		{operation: "GET /modules/" + one, path: "/modules/example.com/unknown@v1.0.0", status: 404},
 		{operation: "GET /modules/" + one, path: "/modules/example.com/mx@v1", status: 400},
+		{operation: "GET /explain/" + one, path: explain, status: 200},
+		{operation: "GET /explain/" + one, path: explain + "?here=true", status: 200},
+		{operation: "GET /explain/" + one, path: explain, signedBy: oa, status: 200},
+		{operation: "GET /explain/" + one, path: "/explain/example.com/unknown@v1.0.0", status: 200},
+		{operation: "GET /explain/" + one, path: "/explain/example.com/mx@v1", status: 400},
+		{operation: "GET /alarms", path: "/alarms", status: 200},
 		{operation: "GET /jobs", path: "/jobs", status: 200},
 		{operation: "GET /jobs", path: "/jobs?before=1&after=1", status: 400},
 		{operation: "GET /assets/{file}", path: "/assets/olympus.css", status: 200},
 		{operation: "GET /assets/{file}", path: "/assets/nothing", status: 404},
 		{operation: "GET /signin", path: "/signin", status: 200},
 
+		{operation: "POST /peer/join", path: "/peer/join", body: joins(stranger), header: json, signedBy: stranger, status: 202},
+		{operation: "POST /peer/join", path: "/peer/join", body: `{}`, header: json, signedBy: stranger, status: 400},
+		{operation: "POST /peer/join", path: "/peer/join", body: joins(stranger), header: json, status: 401},
+		{operation: "POST /peer/join", path: "/peer/join", body: joins(stranger), header: json, signedBy: oa, status: 401},
+		{operation: "POST /peer/join", path: "/peer/join", body: joins(impostor), header: json, signedBy: impostor, status: 409},
+		{operation: "POST /peer/join", path: "/peer/join", body: joins(stranger), header: []string{"Content-Type", "text/plain"}, signedBy: stranger, status: 415},
+		{operation: "POST /peer/join", path: "/peer/join", body: strings.Repeat(" ", protocol.MaxJoinBytes+1), header: json, signedBy: stranger, status: 413},
+		{operation: "GET /peer/greeting", path: "/peer/greeting", signedBy: stranger, status: 200},
+		{operation: "GET /peers", path: "/peers", status: 200},
+		{operation: "GET /peers/{name}", path: "/peers/ox.example.com", status: 200},
+		{operation: "GET /alarms", path: "/alarms", status: 200},
+		{operation: "POST /push", path: "/push", body: `{}`, header: json, signedBy: stranger, status: 403},
+		{operation: "POST /peer/key", path: "/peer/key", body: announcement, header: json, signedBy: stranger, status: 403},
+		{operation: "POST /peers/{name}/pull", path: "/peers/ox.example.com/pull", header: admin, status: 409},
+		{operation: "POST /peers/{name}/approve", path: "/peers/ox.example.com/approve", body: compared, status: 401},
+		{operation: "POST /peers/{name}/approve", path: "/peers/ox.example.com/approve", body: `{}`, header: admin, status: 400},
+		{operation: "POST /peers/{name}/approve", path: "/peers/nobody.example.com/approve", body: compared, header: admin, status: 404},
+		{operation: "POST /peers/{name}/approve", path: "/peers/ox.example.com/approve", body: compared, header: admin, status: 200},
+		{operation: "POST /peers/{name}/approve", path: "/peers/ox.example.com/approve", body: compared, header: admin, status: 409},
+		{operation: "POST /peer/join", path: "/peer/join", body: joins(stranger), header: json, signedBy: stranger, status: 200},
+		{operation: "POST /peer/key", path: "/peer/key", body: announcement, header: json, status: 401},
+		{operation: "POST /peer/key", path: "/peer/key", body: `{}`, header: json, signedBy: stranger, status: 400},
+		{operation: "POST /peer/key", path: "/peer/key", body: announcement, header: json, signedBy: stranger, status: 202},
+		{operation: "POST /peer/key", path: "/peer/key", body: announcement, header: []string{"Content-Type", "text/plain"}, signedBy: stranger, status: 415},
+		{operation: "POST /peer/key", path: "/peer/key", body: strings.Repeat(" ", protocol.MaxJoinBytes+1), header: json, signedBy: stranger, status: 413},
+		{operation: "GET /peers/{name}", path: "/peers/ox.example.com", status: 200},
+		{operation: "DELETE /peers/{name}", path: "/peers/ox.example.com", header: admin, status: 204},
+
 		{operation: "PUT /peers/{name}", path: "/peers/ox.example.com", body: peerBody, status: 401},
 		{operation: "PUT /peers/{name}", path: "/peers/ox.example.com", body: `{"url":7}`, header: admin, status: 400},
 		{operation: "PUT /peers/{name}", path: "/peers/ox.example.com", body: strings.Repeat(" ", 70_000), header: admin, status: 413},
 		{operation: "PUT /peers/{name}", path: "/peers/ox.example.com", body: peerBody, header: admin, status: 201},
 		{operation: "PUT /peers/{name}", path: "/peers/ox.example.com", body: peerBody, header: admin, status: 200},
-		{operation: "POST /peers/{name}/rekey", path: "/peers/ox.example.com/rekey", body: `{"key":"` + newKeyOf(t, "ox.example.com") + `","overlap":"1h"}`, header: admin, status: 200},
+		{operation: "POST /peers/{name}/rekey", path: "/peers/ox.example.com/rekey", body: `{"key":"` + newSignerOf(t, "ox.example.com").VerifierKey() + `","overlap":"1h"}`, header: admin, status: 200},
 		{operation: "POST /peers/{name}/rekey", path: "/peers/ox.example.com/rekey", body: `{"key":"nonsense"}`, header: admin, status: 400},
 		{operation: "POST /peers/{name}/accept", path: "/peers/ox.example.com/accept", header: admin, status: 409},
 		{operation: "POST /peers/{name}/pause", path: "/peers/ox.example.com/pause", header: admin, status: 200},
@@ -161,6 +217,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	require.NoError(t, om.DB.RawQuery(`INSERT INTO river_job (id, kind, state, args, max_attempts, queue, attempt, scheduled_at, errors) OVERRIDING SYSTEM VALUE
 		SELECT n, 'push', 'retryable', '{"peer":"oa.example.com"}', 5, 'push', 1, now() + interval '1 hour', ARRAY[jsonb_build_object('error', 'no route')]
 		FROM generate_series(900001, 900060) n`).Exec())
+	require.NoError(t, om.DB.RawQuery(`UPDATE versions SET conflict = true, fetch_error = 'no route', fetch_error_at = now(), fetch_attempts = 1 WHERE module = ?`, my.Path).Exec())
 	require.NoError(t, om.DB.RawQuery(`UPDATE peers SET state = 'quarantined', evidence_before = 'one', evidence_after = 'two', last_error = 'two histories', last_error_at = now() WHERE name = 'oa.example.com'`).Exec())
 	for _, a := range []asking{
 		{operation: "GET /peers/{name}", path: "/peers/oa.example.com", status: 200},
@@ -172,11 +229,18 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{operation: "POST /jobs/{id}/discard", path: "/jobs/900002/discard", body: `{}`, header: admin, status: 400},
 		{operation: "POST /push", path: "/push", body: `{}`, header: json, signedBy: oa, status: 403},
 		{operation: "GET /status", path: "/status", status: 200},
+		{operation: "GET /alarms", path: "/alarms", status: 200},
 		{operation: "POST /peers/{name}/accept", path: "/peers/oa.example.com/accept", header: admin, status: 200},
 	} {
 		s.try(om, a)
 	}
+	for range 20 {
+		s.try(om, asking{operation: "POST /peer/join", path: "/peer/join", body: joins(newcomer), header: json, signedBy: newcomer, status: 202})
+	}
+	s.try(om, asking{operation: "POST /peer/join", path: "/peer/join", body: joins(newcomer), header: json, signedBy: newcomer, status: 429})
+	s.listen(om)
 	oa.server.Close()
+	s.try(om, asking{operation: "GET /explain/" + one, path: explain, status: 200})
 	s.try(om, asking{operation: "POST /peers/{name}/pull", path: "/peers/oa.example.com/pull", header: admin, status: 502})
 	s.try(stranger, asking{operation: "POST /modules", path: "/modules", body: `{}`, header: admin, status: 403})
 
@@ -196,9 +260,29 @@ func formHeader() []string {
 	return []string{"Content-Type", "application/x-www-form-urlencoded", "Accept", "text/html"}
 }
 
-func newKeyOf(t *testing.T, name string) string {
+func newSignerOf(t *testing.T, name string) *signature.Signer {
 	t.Helper()
-	_, key, err := signature.GenerateKey(name)
+	key, _, err := signature.GenerateKey(name)
 	require.NoError(t, err)
-	return key
+	signer, err := signature.NewSigner(key)
+	require.NoError(t, err)
+	return signer
+}
+
+// listen asks for a stream, and takes its first message.
+func (s *description) listen(d *deployment) {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(s.t.Context())
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url+"/live", nil)
+	require.NoError(s.t, err)
+	resp, err := client.Do(req)
+	require.NoError(s.t, err)
+	defer func() { _ = resp.Body.Close() }()
+	const first = "retry: 5000\ndata:\n\n"
+	message := make([]byte, len(first))
+	_, err = io.ReadFull(resp.Body, message)
+	require.NoError(s.t, err)
+	require.Equal(s.t, first, string(message))
+	s.check("GET /live", answer{resp.StatusCode, resp.Header, string(message)})
 }
