@@ -217,7 +217,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	require.NoError(t, om.DB.RawQuery(`INSERT INTO river_job (id, kind, state, args, max_attempts, queue, attempt, scheduled_at, errors) OVERRIDING SYSTEM VALUE
 		SELECT n, 'push', 'retryable', '{"peer":"oa.example.com"}', 5, 'push', 1, now() + interval '1 hour', ARRAY[jsonb_build_object('error', 'no route')]
 		FROM generate_series(900001, 900060) n`).Exec())
-	require.NoError(t, om.DB.RawQuery(`UPDATE versions SET conflict = true, fetch_error = 'no route', fetch_error_at = now(), fetch_attempts = 1 WHERE module = ?`, my.Path).Exec())
+	require.NoError(t, om.DB.RawQuery(`UPDATE versions SET held = false, conflict = true, fetch_error = 'no route', fetch_error_at = now(), fetch_attempts = 1 WHERE module = ?`, my.Path).Exec())
 	require.NoError(t, om.DB.RawQuery(`UPDATE peers SET state = 'quarantined', evidence_before = 'one', evidence_after = 'two', last_error = 'two histories', last_error_at = now() WHERE name = 'oa.example.com'`).Exec())
 	for _, a := range []asking{
 		{operation: "GET /peers/{name}", path: "/peers/oa.example.com", status: 200},
