@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// binary builds the olympus command, once.
+// binary builds the olympus command, once. What go run would run is kept in the build cache, which go build -o would link anew each time.
 var binary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "olympus-docs-")
 	if err != nil {
@@ -50,9 +50,9 @@ var binary = sync.OnceValues(func() (string, error) {
 	}
 	binaries = dir
 	name := filepath.Join(dir, "olympus")
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.version=v1.2.3 -X main.commit=0123abcd", "-o", name, "olympus").CombinedOutput()
+	out, err := exec.Command("go", "run", "-exec", "cp", "-buildvcs=false", "-ldflags", "-X main.version=v1.2.3 -X main.commit=0123abcd", "olympus", name).CombinedOutput()
 	if err != nil {
-		err = fmt.Errorf("go build: %w: %s", err, out)
+		err = fmt.Errorf("build olympus: %w: %s", err, out)
 	}
 	return name, err
 })
