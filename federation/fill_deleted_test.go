@@ -2,6 +2,7 @@ package federation
 
 import (
 	"net/http"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,4 +37,27 @@ func TestDeletedWhileFilled(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A zip that a fill has stored whose process died before its event goes, too, when the version is deleted meanwhile: as soon as some
+// deployment tells which bytes it has. When the delete came nobody here knew that.
+func TestZipOfADeadFillIsRemoved(t *testing.T) {
+	t.Parallel()
+	oa := start(t, "oa.example.com", options{})
+	event := testmod.Event(t, mx, "om.example.com")
+	staged, err := oa.Store.Temp()
+	require.NoError(t, err)
+	_, err = staged.Write(testmod.Zip(t, mx))
+	require.NoError(t, err)
+	require.NoError(t, oa.Store.Put(t.Context(), event.ZipSHA256, staged, event.ZipSize))
+	require.NoError(t, staged.Close())
+	_ = os.Remove(staged.Name())
+
+	changed, err := oa.Delete("task", mx.Path, mx.Version, "bad")
+	require.NoError(t, err)
+	require.True(t, changed)
+	eventually(t, "what is known of it is removed", func() bool { return oa.count("river_job WHERE kind = 'remove' AND state = 'completed'") == 1 })
+	require.Equal(t, []string{event.ZipSHA256}, oa.blobs())
+	oa.hears(event)
+	eventually(t, "its zip is gone", func() bool { return len(oa.blobs()) == 0 })
 }

@@ -17,6 +17,8 @@ type Merged struct {
 	Appended []protocol.Logged
 	// Taken are their places among the events that were given.
 	Taken []int
+	// Deleted are the versions that they speak of and that are deleted now, whichever of them came first.
+	Deleted []ModuleAtVersion
 }
 
 // Merge is the one way into the event log, for own fills, administrators' changes, pushes, pulls and replays alike. It locks
@@ -55,7 +57,8 @@ func Merge(tx *pop.Connection, events []protocol.Event) (*Merged, error) {
 	if err := growTree(tx, end, merged.Appended); err != nil {
 		return nil, err
 	}
-	return merged, updateVersions(tx, merged.Appended, logged.versions)
+	merged.Deleted, err = updateVersions(tx, merged.Appended, logged.versions)
+	return merged, err
 }
 
 // identity is what makes an event the same event, whoever sends it.
@@ -173,8 +176,8 @@ const applyState = `
 
 // updateVersions brings the rows of the versions that the appended events speak of up to date. before are the versions of which
 // the log held something already. One whose only event is an add needs no looking at other events: that is nearly every
-// version of a first pull, and its state is plain.
-func updateVersions(tx *pop.Connection, appended []protocol.Logged, before map[moduleVersion]bool) error {
+// version of a first pull, and its state is plain. It returns those that are deleted now.
+func updateVersions(tx *pop.Connection, appended []protocol.Logged, before map[moduleVersion]bool) (deleted []ModuleAtVersion, err error) {
 	count := make(map[moduleVersion]int, len(appended))
 	for i := range appended {
 		count[moduleVersion{appended[i].Module, appended[i].Version}]++
@@ -198,17 +201,27 @@ func updateVersions(tx *pop.Connection, appended []protocol.Logged, before map[m
 			FROM unnest(?::text[], ?::text[], ?::bigint[]) AS batch (module, version, add_position)`,
 			firstModules, firstVersions, firstPositions)
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if len(modules) == 0 {
-		return nil
+		return nil, nil
 	}
-	_, err := exec(tx, "update versions", `
+	var updated []struct {
+		ModuleAtVersion
+		Deleted bool `db:"deleted"`
+	}
+	err = all(tx, &updated, "update versions", `
 		WITH state AS (
 			SELECT batch.module, batch.version, s.*
 			FROM unnest(?::text[], ?::text[]) AS batch (module, version),
 				LATERAL (SELECT `+stateOfEvents+` FROM events e WHERE e.module = batch.module AND e.version = batch.version) s
-		)`+applyState, modules, versions)
-	return err
+		)`+applyState+`
+		RETURNING v.module, v.version, v.deleted`, modules, versions)
+	for _, v := range updated {
+		if v.Deleted {
+			deleted = append(deleted, v.ModuleAtVersion)
+		}
+	}
+	return deleted, err
 }

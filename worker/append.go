@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -172,20 +173,16 @@ func (d *Deployment) merge(tx *pop.Connection, events []protocol.Event, foreign 
 	if err != nil {
 		return nil, fmt.Errorf("merge %d events: %w", len(events), err)
 	}
-	added := false
-	var deleted []removeArgs
-	for i := range merged.Appended {
-		switch e := &merged.Appended[i]; e.Kind {
-		case protocol.KindAdd:
-			added = foreign
-		case protocol.KindDelete:
-			deleted = append(deleted, removeArgs{e.Module, e.Version})
-		}
+	// Also where the add comes after the delete: a fill may have stored the zip that nobody could tell the bytes of until now.
+	deleted := make([]removeArgs, len(merged.Deleted))
+	for i, v := range merged.Deleted {
+		deleted[i] = removeArgs{v.Module, v.Version}
 	}
 	if err := d.enqueueRemoves(tx, deleted); err != nil {
 		return nil, err
 	}
-	if added {
+	isAdd := func(e protocol.Logged) bool { return e.Kind == protocol.KindAdd }
+	if foreign && slices.ContainsFunc(merged.Appended, isAdd) {
 		return merged, d.wakeFetch(tx)
 	}
 	return merged, nil

@@ -73,11 +73,8 @@ func (d *Deployment) takeIn(ctx context.Context, event protocol.Event, file *os.
 		if err := models.EndFill(tx, path, version); err != nil {
 			return err
 		}
-		if held, err = models.HoldAdd(tx, path, version, event.ZipHash, event.ZipSHA256, from); err != nil || held {
-			return err
-		}
-		// Should this process die before it takes the zip back. The job leaves a version alone that is not deleted.
-		return d.enqueueRemoves(tx, []removeArgs{{path, version}})
+		held, err = models.HoldAdd(tx, path, version, event.ZipHash, event.ZipSHA256, from)
+		return err
 	})
 	if err != nil || held {
 		return held, err
