@@ -27,7 +27,7 @@ import (
 )
 
 // patience bounds everything that a tab is asked to do. It is long because machines are busy; nothing waits for it to pass.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // tab is one tab of the browser, open on one deployment. Whatever goes wrong in it is a fault: an error or warning on the console, which
 // is also where a breach of the content security policy is told; an uncaught exception; a dialog; a failed request; a request

@@ -44,7 +44,7 @@ func TestJoin(t *testing.T) {
 	eventually(t, "the push is refused, and not repeated", func() bool {
 		return oa.count("SELECT count(*) FROM river_job WHERE kind = 'push' AND state = 'cancelled'") == 1
 	})
-	require.Contains(t, p.get("/metrics"), `olympus_pushes_received_total{status="403"} 1`)
+	require.Contains(t, p.get("/metrics"), `olympus_pushes_received_total{peer="",status="403"} 1`)
 	require.Equal(t, []string{"delete example.com/a@v1.0.0"}, om.log())
 	require.Zero(t, om.count("SELECT count(*) FROM river_job WHERE kind IN ('push', 'pull', 'receive')"))
 	require.Zero(t, om.count("SELECT count(*) FROM peers"))
@@ -135,6 +135,6 @@ func TestRotationOfKey(t *testing.T) {
 	p = p.again()
 	push(p)
 	require.Contains(t, q.task("sync:pull"), "om.example.com: pulled 1, appended 0")
-	require.Contains(t, q.get("/metrics"), fmt.Sprintf(`olympus_pushes_received_total{status="202"} %d`, pushed))
-	require.NotRegexp(t, `olympus_pushes_received_total\{status="[45]`, q.get("/metrics"))
+	require.Contains(t, q.get("/metrics"), fmt.Sprintf(`olympus_pushes_received_total{peer="om.example.com",status="202"} %d`, pushed))
+	require.NotRegexp(t, `olympus_pushes_received_total\{[^}]*status="[45]`, q.get("/metrics"))
 }
