@@ -125,3 +125,12 @@ func TestFreshWithinTwoTicks(t *testing.T) {
 		})
 	}
 }
+
+// How far behind a deployment is gets noted as soon as a process of it ticks, for the plots.
+func TestLagIsSampled(t *testing.T) {
+	t.Parallel()
+	om, oa := start(t, "om.example.com", options{}), start(t, "oa.example.com", options{})
+	oa.knows(om)
+	oa.another(nil)
+	eventually(t, "there is a sample", func() bool { return oa.count("lag_samples WHERE peer = ? AND lag = 0", om.Name) > 0 })
+}

@@ -47,11 +47,15 @@
     const began = last = Date.now()
     if (document.hidden || busy() || reading) return later()
     reading = true
+    let text
     try {
       const answer = await fetch(location.href, {headers: {Accept: 'text/html'}, redirect: 'error'})
-      if (answer.ok) swap(await answer.text())
-    } catch {} finally { reading = false } // the next change tries again
-    pause = Math.max(1000, 10 * (Date.now() - began)) // a page that takes long is not asked for all the time
+      if (answer.ok) text = await answer.text()
+    } catch {} finally { reading = false }
+    // A page that takes long is not asked for all the time, and one that could not be had is asked for again, after a while.
+    pause = Math.max(text === undefined ? 5000 : 1000, Math.min(15000, 10 * (Date.now() - began)))
+    if (text !== undefined) swap(text)
+    else if (stream) later()
   }
   // At most once a pause, and not at all while nobody looks: whoever comes back gets a fresh page.
   const later = () => { if (!document.hidden) timer ??= setTimeout(read, Math.max(0, pause - (Date.now() - last))) }
