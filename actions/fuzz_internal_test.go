@@ -103,8 +103,8 @@ func FuzzSession(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value string) {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		r.AddCookie(&http.Cookie{Name: sessionCookie, Value: value})
-		sent, _ := r.Cookie(sessionCookie)
+		r.AddCookie(&http.Cookie{Name: cookie.Name, Value: value})
+		sent, _ := r.Cookie(cookie.Name)
 		own, ok := s.of(r)
 		require.Equal(t, sent != nil && sent.Value == cookie.Value, ok, "%q", value)
 		_, elsewhere := other.of(r)

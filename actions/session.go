@@ -7,14 +7,15 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"net/http"
 	"strings"
 	"time"
 )
 
 const (
-	sessionCookie = "olympus_session"
-	noticeCookie  = "olympus_notice"
+	sessionCookie = "olympus_session_"
+	noticeCookie  = "olympus_notice_"
 	// sessionLife is how long a browser stays signed in.
 	sessionLife = 12 * time.Hour
 	// sessionBytes are eight of the time at which it ends, in seconds since 1970, and sixteen that tell sessions apart.
@@ -25,13 +26,19 @@ const (
 // counts, signed with a key that is made of the administrator's token. So every process of a deployment accepts it, and a change of the
 // token ends all of them.
 type sessionSigner struct {
-	key    []byte // nil: administration over HTTP is off
-	path   string
-	secure bool // the browser must send the cookie over TLS only
+	key             []byte // nil: administration over HTTP is off
+	path            string
+	secure          bool   // the browser must send the cookie over TLS only
+	session, notice string // names of the cookies
 }
 
 func newSessionSigner(token, deployment, url string) *sessionSigner {
-	s := &sessionSigner{path: basePath(url) + "/", secure: strings.HasPrefix(url, "https://")}
+	// A browser keeps cookies by host, whatever the port: deployments side by side on one host would sign each other's administrators out.
+	of := sha256.Sum256([]byte(url))
+	suffix := hex.EncodeToString(of[:4])
+	s := &sessionSigner{
+		path: basePath(url) + "/", secure: strings.HasPrefix(url, "https://"), session: sessionCookie + suffix, notice: noticeCookie + suffix,
+	}
 	if token != "" {
 		s.key = mac([]byte(token), "session of "+deployment)
 	}
@@ -53,11 +60,11 @@ func (s *sessionSigner) begin(w http.ResponseWriter) {
 	binary.BigEndian.PutUint64(id, uint64(time.Now().Add(sessionLife).Unix()))
 	_, _ = rand.Read(id[8:])
 	text := base64.RawURLEncoding.EncodeToString(id)
-	s.set(w, sessionCookie, text+"."+base64.RawURLEncoding.EncodeToString(mac(s.key, "cookie "+text)), int(sessionLife/time.Second))
+	s.set(w, s.session, text+"."+base64.RawURLEncoding.EncodeToString(mac(s.key, "cookie "+text)), int(sessionLife/time.Second))
 }
 
 // end signs a browser out.
-func (s *sessionSigner) end(w http.ResponseWriter) { s.set(w, sessionCookie, "", -1) }
+func (s *sessionSigner) end(w http.ResponseWriter) { s.set(w, s.session, "", -1) }
 
 func (s *sessionSigner) set(w http.ResponseWriter, name, value string, maxAge int) {
 	http.SetCookie(w, &http.Cookie{
@@ -67,7 +74,7 @@ func (s *sessionSigner) set(w http.ResponseWriter, name, value string, maxAge in
 
 // of returns the session of a request, and whether it is one that counts.
 func (s *sessionSigner) of(r *http.Request) (session, bool) {
-	cookie, err := r.Cookie(sessionCookie)
+	cookie, err := r.Cookie(s.session)
 	if err != nil || s.key == nil {
 		return session{}, false
 	}
@@ -96,16 +103,16 @@ func (s *sessionSigner) owns(own session, token string) bool {
 // tell leaves a notice for the next page.
 func (s *sessionSigner) tell(w http.ResponseWriter, notice string) {
 	text := base64.RawURLEncoding.EncodeToString([]byte(notice))
-	s.set(w, noticeCookie, text+"."+base64.RawURLEncoding.EncodeToString(mac(s.key, "notice "+text)), 60)
+	s.set(w, s.notice, text+"."+base64.RawURLEncoding.EncodeToString(mac(s.key, "notice "+text)), 60)
 }
 
 // told takes the notice that was left, if there is one.
 func (s *sessionSigner) told(w http.ResponseWriter, r *http.Request) string {
-	cookie, err := r.Cookie(noticeCookie)
+	cookie, err := r.Cookie(s.notice)
 	if err != nil || s.key == nil {
 		return ""
 	}
-	s.set(w, noticeCookie, "", -1)
+	s.set(w, s.notice, "", -1)
 	text, signature, _ := strings.Cut(cookie.Value, ".")
 	got, err := base64.RawURLEncoding.DecodeString(signature)
 	if err != nil || subtle.ConstantTimeCompare(got, mac(s.key, "notice "+text)) != 1 {
