@@ -7,11 +7,14 @@
 package actions
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
 	"strings"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"olympus/internal/gate"
 	"olympus/internal/signature"
@@ -25,6 +28,9 @@ type Options struct {
 	AdminToken string // bearer token for administration; empty: administration over HTTP is off
 	Redirect   bool   // send clients that want a remote zip to the peer, instead of fetching it for them
 	Version    string // of the binary
+	// DatabasePatience bounds how long one request waits for the database, all that it asks together: after that it is 503, so that
+	// requests do not pile up behind a database that is slow, locked or gone. What else a request waits for is not counted. Zero: 5 seconds.
+	DatabasePatience time.Duration
 }
 
 // App serves one deployment over HTTP. main builds it; it holds no state but caches.
@@ -45,6 +51,7 @@ type App struct {
 	// introductions bound the requests to join and the announcements of keys.
 	introductions *gate.Gate
 	live          *live
+	outages       *rate.Limiter   // lines in the log about requests for which the database could not be asked
 	draining      context.Context // ends with Drain
 	drain         context.CancelFunc
 }
@@ -58,10 +65,11 @@ func New(d *worker.Deployment, o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.DatabasePatience = cmp.Or(o.DatabasePatience, databasePatience)
 	a := &App{
 		Options: o, Deployment: d, Log: d.Log,
-		verifier: verifier, answers: newAnswers(d.Follower), metrics: newMetrics(d), shares: newShares(), turns: newTurns(), greetings: gate.New(greetings, 0),
-		explanations: gate.New(explanations, 0), introductions: gate.New(introductions, 0),
+		verifier: verifier, answers: newAnswers(d.Follower, o.DatabasePatience), metrics: newMetrics(d), shares: newShares(), turns: newTurns(), greetings: gate.New(greetings, 0),
+		explanations: gate.New(explanations, 0), introductions: gate.New(introductions, 0), outages: newOutages(),
 	}
 	a.draining, a.drain = context.WithCancel(context.Background())
 	a.live = newLive(a)
@@ -119,7 +127,7 @@ func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, notFound("%s: not found", path))
 		return
 	}
-	a.machines.ServeHTTP(w, impatient(r))
+	a.machines.ServeHTTP(w, a.impatient(r))
 }
 
 // isDownload reports whether a request is one of the download protocol.

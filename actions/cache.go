@@ -44,6 +44,7 @@ type answerHeader struct{ contentType, cacheControl, etag, length []string }
 // before the next request is looked up. While the log cannot be followed nothing is served from here.
 type answers struct {
 	follower *models.Follower
+	patience time.Duration      // for the database
 	reads    singleflight.Group // of what events touch, by the marks from and to which they lead
 	mu       sync.Mutex
 	at       mark
@@ -57,8 +58,8 @@ type mark struct{ head, generation int64 }
 // nowhere is the mark of a cache that cannot follow the log.
 var nowhere = mark{head: -1}
 
-func newAnswers(f *models.Follower) *answers {
-	c := &answers{follower: f}
+func newAnswers(f *models.Follower, patience time.Duration) *answers {
+	c := &answers{follower: f, patience: patience}
 	c.byPath, _ = lru.NewWithEvict(maxAnswers, func(_ string, a *answer) { c.bytes -= int64(len(a.body)) })
 	return c
 }
@@ -88,7 +89,7 @@ func (c *answers) catchUp(ctx context.Context, d *worker.Deployment) (mark, erro
 	// Whoever has the answers waits for nobody: hits are served while the database is being asked, and while it does not answer. All who
 	// have to catch up from and to the same marks share a question, which does not end with the first of them.
 	read, err, _ := c.reads.Do(fmt.Sprint(from, now), func() (any, error) {
-		ctx := postgres.Impatient(context.WithoutCancel(ctx), databasePatience)
+		ctx := postgres.Impatient(context.WithoutCancel(ctx), c.patience)
 		return models.TouchedAfter(d.DB.WithContext(ctx), from.head, maxTouched+1)
 	})
 	if err != nil {

@@ -64,7 +64,7 @@ func (a *App) downloadUncached(w http.ResponseWriter, r *http.Request, path stri
 	if err != nil {
 		return err
 	}
-	r = impatient(r)
+	r = a.impatient(r)
 	ask := asking{Request: req, path: req.Path(), onlyHere: r.Header.Get("Disable-Module-Fetch") == "true"}
 	if ask.path != path && !signed {
 		// Percent-encoded, as the go command sends every "!".

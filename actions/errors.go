@@ -132,8 +132,12 @@ func (a *App) problem(w http.ResponseWriter, r *http.Request, err error, more ..
 // failing sets the headers of an answer that is an error, and returns its status.
 func (a *App) failing(w http.ResponseWriter, r *http.Request, err error) int {
 	status := statusOf(err)
-	if status == http.StatusInternalServerError {
+	switch {
+	case status == http.StatusInternalServerError:
 		a.Log.Error("could not answer", "method", r.Method, "path", r.URL.Path, "error", err)
+	case status == http.StatusServiceUnavailable && models.IsUnavailable(err) && a.outages.Allow():
+		// While the database is gone every request ends here, and is not told why.
+		a.Log.Warn("could not ask the database", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	setErrorHeaders(w, status)
 	return status

@@ -1,17 +1,37 @@
 package actions
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 )
+
+// Why the database was not asked stands in the log, which does not grow with the requests that find it gone.
+func TestOutageIsLogged(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	app := &App{Log: slog.New(slog.NewTextHandler(&log, nil)), outages: newOutages()}
+	for range 200 {
+		w := httptest.NewRecorder()
+		app.fail(w, httptest.NewRequest(http.MethodGet, "/eventlog?after=20", nil), fmt.Errorf("read the head: %w", &pgconn.PgError{Code: "53300", Message: "sorry, too many clients already"}))
+		require.Equal(t, http.StatusServiceUnavailable, w.Code)
+		require.NotContains(t, w.Body.String(), "clients")
+	}
+	require.Contains(t, log.String(), "too many clients already")
+	require.Contains(t, log.String(), "/eventlog")
+	require.Less(t, strings.Count(log.String(), "\n"), 100)
+}
 
 // Clients are told what went wrong in one line, and not where our files and our database are.
 func TestTold(t *testing.T) {

@@ -91,7 +91,7 @@ func (l *live) state(ctx context.Context) (map[string]string, error) {
 	defer func() { <-l.look }()
 	d := l.app.Deployment
 	if time.Since(l.looked) >= liveLook*9/10 { // or another stream has looked just now
-		stir, err := models.Stirred(d.DB.WithContext(postgres.Impatient(ctx, databasePatience)))
+		stir, err := models.Stirred(d.DB.WithContext(postgres.Impatient(ctx, l.app.DatabasePatience)))
 		if err != nil {
 			return nil, err
 		}

@@ -127,7 +127,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 			}
 			gauge(verifiedDesc, float64(peers[i].VerifiedSize), peers[i].Name)
 			gauge(lagDesc, float64(peers[i].Lag()), peers[i].Name)
-			gauge(behindDesc, c.d.Behind(&peers[i]).Seconds(), peers[i].Name)
+			gauge(behindDesc, peers[i].LagTime(time.Now()).Seconds(), peers[i].Name)
 			gauge(pointerDesc, float64(peers[i].PullPosition), peers[i].Name)
 		}
 		gauge(quarantineDsc, float64(quarantined))

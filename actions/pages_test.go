@@ -82,7 +82,7 @@ func newSite(t testing.TB, o siteOptions) *site {
 	if o.url == "" {
 		o.url = server.URL
 	}
-	handler, err = actions.New(d, actions.Options{URL: o.url, Env: "test", AdminToken: o.token, Version: "v0.0.0-test"})
+	handler, err = actions.New(d, actions.Options{URL: o.url, Env: "test", AdminToken: o.token, Version: "v0.0.0-test", DatabasePatience: time.Minute})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		server.Close()

@@ -71,7 +71,7 @@ func startAdministered(t testing.TB, name, proxies, token string) *deployment {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	url := "http://" + listener.Addr().String()
-	app, err := actions.New(d, actions.Options{URL: url, Env: "test", Version: "v0.0.0-test", AdminToken: token})
+	app, err := actions.New(d, actions.Options{URL: url, Env: "test", Version: "v0.0.0-test", AdminToken: token, DatabasePatience: time.Minute})
 	require.NoError(t, err)
 	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: app}}
 	followed, ticked := make(chan struct{}), make(chan struct{})

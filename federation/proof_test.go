@@ -143,6 +143,8 @@ func TestPagesAreProved(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, models.PeerActive, p.State, name)
 			require.NotEmpty(t, p.LastError, name)
+			require.EqualValues(t, upTo, p.Head, name)
+			require.NotNil(t, p.BehindSince, "%s: that there is more is known all the same", name)
 		}
 		if round > 0 {
 			between.put(altering(om, func(p *protocol.Page) { p.Checkpoint = "" }))
@@ -152,6 +154,9 @@ func TestPagesAreProved(t *testing.T) {
 		between.remove()
 		oa.pull(om)
 		require.Equal(t, om.log(), oa.log())
+		p, err := models.FindPeer(oa.DB, om.Name)
+		require.NoError(t, err)
+		require.Nil(t, p.BehindSince)
 		require.Equal(t, string(om.witnessed(oa)), string(mustCheckpoint(t, om)))
 	}
 	oa.pull(og)

@@ -33,6 +33,12 @@ func TestBehindSince(t *testing.T) {
 	since := find().BehindSince
 	require.NotNil(t, since)
 	require.InDelta(t, 60, find().LagTime(since.Add(time.Minute)).Seconds(), 0.001)
+	require.NoError(t, models.RecordPeerHead(db, find(), 0, 90), "the pointer is elsewhere by now")
+	require.NoError(t, models.RecordPeerHead(db, find(), 5, 8), "an older page")
+	require.EqualValues(t, 9, find().Head)
+	require.NoError(t, models.RecordPeerHead(db, find(), 5, 11))
+	require.EqualValues(t, 11, find().Head)
+	require.Equal(t, since, find().BehindSince)
 	moved, err = models.MovePullPointer(db, find(), 5, 7, 12)
 	require.NoError(t, err)
 	require.True(t, moved)

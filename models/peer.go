@@ -194,6 +194,14 @@ func MovePullPointer(tx *pop.Connection, p *Peer, from, to, head int64) (bool, e
 	return n == 1, err
 }
 
+// RecordPeerHead notes the head that a page told of which was not taken, as long as the pull pointer is where the page begins: that the peer
+// has more than we have is known, whatever is wrong with it.
+func RecordPeerHead(tx *pop.Connection, p *Peer, from, head int64) error {
+	_, err := exec(tx, fmt.Sprintf("record that the log of %s has %d events", p.Name, head),
+		`UPDATE peers SET head = ? WHERE name = ? AND pull_position = ? AND epoch = ? AND key = ? AND head < ?`, head, p.Name, from, p.Epoch, p.Key, head)
+	return err
+}
+
 // RewindPullPointer sets the pull pointer of a peer back, to take its log again from a position on.
 func RewindPullPointer(tx *pop.Connection, name string, position int64) error {
 	n, err := exec(tx, fmt.Sprintf("set the pull pointer of %s back to %d", name, position), `

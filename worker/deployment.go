@@ -65,7 +65,6 @@ type Deployment struct {
 	Process string
 
 	metrics *metrics
-	lags    *lags
 	traces  *traces
 	appends *appender
 	fills   *fills
@@ -99,7 +98,7 @@ func New(d *Deployment) (*Deployment, error) {
 	d.waits = gate.New(waitingRequests, 0)
 	d.storage, d.database = &alarm{}, &alarm{}
 	d.served = &served{at: make(map[moduleVersion]time.Time)}
-	d.metrics, d.lags, d.traces = newMetrics(), newLags(), newTraces()
+	d.metrics, d.traces = newMetrics(), newTraces()
 	d.Queue.tracer = d.Tracer
 	for _, kind := range []struct {
 		name     string

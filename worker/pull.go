@@ -126,12 +126,13 @@ func (d *Deployment) pullFromPointer(ctx context.Context, name string, until tim
 	for page := range d.pages(bounded, p, until) {
 		err := page.err
 		if err == nil {
-			d.lags.note(p.Name, page.after, page.Head)
 			if !begun {
 				progress.Begin("events of "+p.Name, page.Head-page.after)
 				begun = true
 			}
-			err = d.takePage(bounded, log, page, result)
+			if err = d.takePage(bounded, log, page, result); err != nil && ctx.Err() == nil {
+				d.record(ctx, func(tx *pop.Connection) error { return models.RecordPeerHead(tx, p, page.after, page.Head) })
+			}
 			progress.Add(int64(len(page.Events)), 0)
 		} else if shortened, ok := errors.AsType[*peer.ShortenedError](err); ok {
 			err = log.shortened(bounded, d.Peers, shortened)
@@ -264,7 +265,6 @@ func (d *Deployment) takePage(ctx context.Context, log *peerLog, got page, resul
 	}
 	log.moveOn(proved)
 	p.PullPosition = got.Next
-	d.lags.note(p.Name, got.Next, got.Head)
 	d.metrics.pulled.WithLabelValues(p.Name).Add(float64(len(events)))
 	d.metrics.appended.WithLabelValues(p.Name).Add(float64(appended))
 	d.Follower.Heard(head)
