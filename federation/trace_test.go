@@ -126,9 +126,10 @@ func TestTraceFollowsAVersion(t *testing.T) {
 	require.Equal(t, om.Name, received.attributes["olympus.peer"])
 	receive := follows(oa.Name, "receive")
 	require.Equal(t, received.id, receive.parent)
-	follows(oa.Name, "append")
+	appended := follows(oa.Name, "append")
+	require.Equal(t, receive.id, appended.parent)
 	fetch := follows(oa.Name, "fetch")
-	require.Equal(t, receive.id, fetch.parent)
+	require.Equal(t, appended.id, fetch.parent)
 	require.Equal(t, mx.Path, fetch.attributes["olympus.module"])
 	from := follows(oa.Name, "fetch from peer")
 	require.Equal(t, om.Name, from.attributes["olympus.peer"])
@@ -162,6 +163,27 @@ func TestTraceFollowsAVersion(t *testing.T) {
 		}
 		return false
 	})
+}
+
+// Whichever process fetches a zip goes on with the trace that told of it: that of the page, unless it was pushed, too.
+func TestTraceIsLeftToWhoFetches(t *testing.T) {
+	t.Parallel()
+	c := newCollector(t)
+	up := testmod.NewUpstream(t, mx, my)
+	om := start(t, "om.example.com", options{upstream: up.URL, collector: c.URL, noJobs: true})
+	oa := start(t, "oa.example.com", options{collector: c.URL, noJobs: true})
+	befriend(om, oa)
+	om.mustGet("/example.com/mx/@v/v1.0.0.zip")
+	oa.pull(om)
+	page := c.find(t, oa.Name, "page")
+	require.NotEqual(t, c.find(t, om.Name, "miss").trace, page.trace, "what a page holds began at many places")
+
+	fetches := oa.another(func(o *options) { o.noJobs = false })
+	eventually(t, "it is held", func() bool { return fetches.held(mx.Path, mx.Version) })
+	fetch := c.find(t, oa.Name, "fetch")
+	require.Equal(t, page.trace, fetch.trace)
+	require.Equal(t, page.id, fetch.parent)
+	require.Zero(t, oa.count("versions WHERE trace <> ''"), "it is over")
 }
 
 // A deployment that traces nothing takes the header of a peer that does, and keeps nothing of it; nobody else's is looked at.

@@ -18,6 +18,7 @@ type Due struct {
 	Module   string `db:"module"`
 	Version  string `db:"version"`
 	Attempts int    `db:"fetch_attempts"` // this one included
+	Trace    string `db:"trace"`          // that told of it, as a W3C traceparent; empty if none did
 }
 
 // leased are the assignments that give a row to the caller; a lease that runs out makes the version due again.
@@ -34,8 +35,30 @@ func TakeDue(tx *pop.Connection, limit int, lease time.Duration) ([]Due, error) 
 			ORDER BY fetch_due_at LIMIT ? FOR UPDATE SKIP LOCKED
 		) due
 		WHERE v.module = due.module AND v.version = due.version
-		RETURNING v.module, v.version, v.fetch_attempts`, lease.Seconds(), lease.Seconds(), limit)
+		RETURNING v.module, v.version, v.fetch_attempts, v.trace`, lease.Seconds(), lease.Seconds(), limit)
 	return due, err
+}
+
+// Follow notes the trace, a W3C traceparent, that the fetch of versions is to go on with. Of one version a push and a page may tell at the same
+// time: one that overrides takes the place of what is noted. Versions in somebody's hands are left out: they are being fetched.
+func Follow(tx *pop.Connection, events []protocol.Event, trace string, overrides bool) error {
+	var modules, versions []string
+	for i := range events {
+		if events[i].Kind == protocol.KindAdd {
+			modules, versions = append(modules, events[i].Module), append(versions, events[i].Version)
+		}
+	}
+	if len(modules) == 0 {
+		return nil
+	}
+	_, err := exec(tx, fmt.Sprintf("note the trace of %d versions", len(modules)), `
+		UPDATE versions v SET trace = ? FROM (
+			SELECT module, version FROM versions
+			WHERE (module, version) IN (SELECT * FROM unnest(?::text[], ?::text[])) AND NOT held AND NOT deleted AND (? OR trace = '')
+			FOR UPDATE SKIP LOCKED
+		) told
+		WHERE v.module = told.module AND v.version = told.version`, trace, modules, versions, overrides)
+	return err
 }
 
 // TakeVersion takes one remote version at once, due or not, unless somebody has it. It reports whether it was taken.
@@ -84,7 +107,7 @@ func Candidates(tx *pop.Connection, module, version string) ([]protocol.Logged, 
 func MarkHeld(tx *pop.Connection, module, version string, addPosition int64, from string) (bool, error) {
 	n, err := exec(tx, fmt.Sprintf("record %s@%s as held", module, version), `
 		UPDATE versions SET held = true, pinned = true, add_position = ?, fetch_attempts = 0, fetch_due_at = NULL,
-			fetch_leased_until = NULL, fetch_error = '', fetch_error_at = NULL, scrubbed_at = now(), held_at = now(), held_from = ?
+			fetch_leased_until = NULL, fetch_error = '', fetch_error_at = NULL, scrubbed_at = now(), held_at = now(), held_from = ?, trace = ''
 		WHERE module = ? AND version = ? AND NOT deleted AND (NOT pinned OR add_position = ?)`,
 		addPosition, from, module, version, addPosition)
 	return n == 1, err

@@ -216,3 +216,41 @@ func TestWakeWaiting(t *testing.T) {
 	require.Len(t, due, 1)
 	require.Equal(t, waiting, due[0].Module)
 }
+
+// The trace of a push takes the place of a page's, not the other way round; what is held or deleted needs none, and who holds a row is not waited for.
+func TestFollow(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	events := make([]protocol.Event, 5)
+	for i := range events {
+		events[i] = add(t, fmt.Sprintf("example.com/m%d", i), "v1.0.0", "a", now())
+	}
+	merge(t, db, events...)
+	merge(t, db, say(protocol.KindDelete, "example.com/m3", "v1.0.0"))
+	held, err := models.MarkHeld(db, "example.com/m4", "v1.0.0", find(t, db, "example.com/m4").AddPosition, "here")
+	require.NoError(t, err)
+	require.True(t, held)
+
+	require.NoError(t, models.Follow(db, nil, "nothing", true))
+	require.NoError(t, models.Follow(db, events[:1], "push", true))
+	require.NoError(t, db.Transaction(func(tx *pop.Connection) error {
+		require.NoError(t, tx.RawQuery(`SELECT FROM versions WHERE module = 'example.com/m2' FOR UPDATE`).Exec())
+		return models.Follow(db, append(events, say(protocol.KindDeprecate, "example.com/other", "v1.0.0")), "page", false)
+	}))
+	due, err := models.TakeDue(db, 10, time.Minute)
+	require.NoError(t, err)
+	traces := make(map[string]string)
+	for _, d := range due {
+		traces[d.Module] = d.Trace
+	}
+	require.Equal(t, map[string]string{"example.com/m0": "push", "example.com/m1": "page", "example.com/m2": ""}, traces)
+	require.NoError(t, models.Follow(db, events, "another push", true))
+	require.NoError(t, models.GiveBack(db, "example.com/m1", "v1.0.0"))
+	due, err = models.TakeDue(db, 10, time.Minute)
+	require.NoError(t, err)
+	require.Len(t, due, 1)
+	require.Equal(t, "another push", due[0].Trace)
+	var traced []string
+	require.NoError(t, db.RawQuery(`SELECT module FROM versions WHERE trace <> '' ORDER BY module`).All(&traced))
+	require.Equal(t, []string{"example.com/m0", "example.com/m1", "example.com/m2"}, traced)
+}

@@ -145,6 +145,11 @@ func (q *appender) commit(group []*appendition) error {
 			return err
 		}
 		for _, a := range group {
+			if !a.own {
+				if err := follow(tx, a.events, a.parent, true); err != nil {
+					return err
+				}
+			}
 			if a.also == nil {
 				continue
 			}

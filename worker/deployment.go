@@ -65,7 +65,6 @@ type Deployment struct {
 	Process string
 
 	metrics *metrics
-	traces  *traces
 	appends *appender
 	fills   *fills
 	fetches *fetches
@@ -98,7 +97,7 @@ func New(d *Deployment) (*Deployment, error) {
 	d.waits = gate.New(waitingRequests, 0)
 	d.storage, d.database = &alarm{}, &alarm{}
 	d.served = &served{at: make(map[moduleVersion]time.Time)}
-	d.metrics, d.traces = newMetrics(), newTraces()
+	d.metrics = newMetrics()
 	d.Queue.tracer = d.Tracer
 	for _, kind := range []struct {
 		name     string

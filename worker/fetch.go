@@ -117,7 +117,7 @@ func (d *Deployment) fetch(ctx context.Context, _ *river.Job[fetchArgs]) error {
 
 // fetchTaken fetches a version that was taken from the backlog, and gives it back if that fails.
 func (d *Deployment) fetchTaken(ctx context.Context, v models.Due) (err error) {
-	ctx, end := d.Tracer.Start(d.heardBy(ctx, v.Module, v.Version), "fetch", tracing.Module(v.Module), tracing.Version(v.Version))
+	ctx, end := d.Tracer.Start(d.Tracer.Continue(ctx, v.Trace), "fetch", tracing.Module(v.Module), tracing.Version(v.Version))
 	defer func() { end(err) }()
 	ctx, cancel := context.WithTimeout(ctx, downloadTimeout)
 	var leasing sync.WaitGroup

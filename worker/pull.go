@@ -238,7 +238,6 @@ func (d *Deployment) takePage(ctx context.Context, log *peerLog, got page, resul
 	for i := range got.Events {
 		events[i] = got.Events[i].Event
 	}
-	d.traces.note(ctx, events, false)
 	appended, head := 0, int64(0)
 	err = d.transaction(ctx, func(tx *pop.Connection) error {
 		if len(events) > 0 {
@@ -248,6 +247,9 @@ func (d *Deployment) takePage(ctx context.Context, log *peerLog, got page, resul
 			}
 			appended, head = len(merged.Appended), merged.Head
 			if err := recordPage(tx, merged, p.Name); err != nil {
+				return err
+			}
+			if err := follow(tx, events, tracing.Parent(ctx), false); err != nil {
 				return err
 			}
 		}

@@ -59,6 +59,5 @@ func (d *Deployment) receive(ctx context.Context, job *river.Job[receiveArgs]) e
 		return err
 	}
 	tracing.About(ctx, tracing.Peer(job.Args.Peer))
-	d.traces.note(ctx, events, true)
 	return d.take(ctx, events, slices.Repeat([]models.Arrival{{Way: models.ByPush, Peer: job.Args.Peer}}, len(events)))
 }

@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 
-	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/gobuffalo/pop/v6"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
 	"olympus/internal/protocol"
 	"olympus/internal/tracing"
+	"olympus/models"
 )
 
 // tracedKinds are the jobs that go on with the trace of what queued them. A pull or a fetch is queued by the clock or for a backlog, and
@@ -67,47 +68,14 @@ func (d *Deployment) traceOf(group []*appendition) context.Context {
 	return d.Tracer.Continue(context.Background(), parent)
 }
 
-const (
-	// followedVersions bounds the versions of which a process knows by what trace it heard of them, followedEvents how many of one push or
-	// page are followed: the fetches of a long page are traces of their own.
-	followedVersions = 10_000
-	followedEvents   = 100
-)
+// followedEvents is how many events of one push or page are followed: the fetches of a long page are traces of their own.
+const followedEvents = 100
 
-// traces are those by which this process has heard of versions that may be fetched next.
-type traces struct {
-	parents *lru.Cache[moduleVersion, string]
-}
-
-func newTraces() *traces {
-	cache, _ := lru.New[moduleVersion, string](followedVersions) // fails only for sizes below 1
-	return &traces{cache}
-}
-
-// note remembers the trace in ctx for the versions that events add. It belongs before they are merged: a fetch may begin right after that.
-// Of one version a push and a page may tell at the same time; the trace of the push begins at the peer, and counts.
-func (t *traces) note(ctx context.Context, events []protocol.Event, pushed bool) {
-	parent := tracing.Parent(ctx)
+// follow leaves the trace that told of events, which may be empty, to whichever process fetches their zips. That of a push begins at the peer,
+// and takes the place of a page's.
+func follow(tx *pop.Connection, events []protocol.Event, parent string, pushed bool) error {
 	if parent == "" || len(events) > followedEvents {
-		return
+		return nil
 	}
-	for i := range events {
-		key := moduleVersion{events[i].Module, events[i].Version}
-		switch {
-		case events[i].Kind != protocol.KindAdd:
-		case pushed:
-			t.parents.Add(key, parent)
-		default:
-			t.parents.ContainsOrAdd(key, parent)
-		}
-	}
-}
-
-// heardBy returns ctx with the trace that this process has heard of a version by, unless ctx has one.
-func (d *Deployment) heardBy(ctx context.Context, module, version string) context.Context {
-	if tracing.Parent(ctx) != "" {
-		return ctx
-	}
-	parent, _ := d.traces.parents.Get(moduleVersion{module, version})
-	return d.Tracer.Continue(ctx, parent)
+	return models.Follow(tx, events, parent, pushed)
 }
