@@ -13,10 +13,10 @@ import (
 )
 
 type jobView struct {
-	ID, Kind, State, Peer, PeerHref, Attempt, Error string
-	Created, Due                                    template.HTML
-	Href                                            string
-	CanRetry, CanDiscard                            bool
+	ID, Kind, State, About, AboutHref, Peer, PeerHref, Attempt, Error string
+	Created, Due                                                      template.HTML
+	Href                                                              string
+	CanRetry, CanDiscard                                              bool
 }
 
 type jobsPageView struct {
@@ -118,10 +118,24 @@ func (p *pages) newJobView(j *models.Job, links map[string]string) jobView {
 	if j.MaxAttempts < unlimited {
 		attempt += " of " + counted(int64(j.MaxAttempts))
 	}
+	about, href := p.aboutJob(j)
 	return jobView{
-		ID: counted(j.ID), Kind: j.Kind, State: j.State, Peer: j.Peer, PeerHref: links[j.Peer], Attempt: attempt, Error: oneLine(j.Error),
+		ID: counted(j.ID), Kind: j.Kind, State: j.State, About: about, AboutHref: href, Peer: j.Peer, PeerHref: links[j.Peer], Attempt: attempt, Error: oneLine(j.Error),
 		Created: ago(&j.CreatedAt), Due: ago(&j.ScheduledAt), Href: p.link("jobs", strconv.FormatInt(j.ID, 10)),
 		CanRetry:   j.State == "retryable" || j.State == "discarded" || j.State == "cancelled",
 		CanDiscard: j.State == "retryable" || j.State == "available" || j.State == "scheduled" || j.State == "running",
 	}
+}
+
+// aboutJob says in words what a job is about, and where that is shown; nothing for one that is about what is due.
+func (p *pages) aboutJob(j *models.Job) (about, href string) {
+	switch {
+	case j.Module != "" && j.Version != "":
+		return j.Module + "@" + j.Version, p.versionLink(j.Module, j.Version)
+	case j.First > 0 && j.First == j.Last:
+		return "event " + counted(j.First), p.link("events", strconv.FormatInt(j.First, 10))
+	case j.First > 0:
+		return "events " + counted(j.First) + " to " + counted(j.Last), p.link("events", strconv.FormatInt(j.First, 10))
+	}
+	return "", ""
 }

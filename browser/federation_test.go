@@ -77,7 +77,6 @@ func TestFederationAtAGlance(t *testing.T) {
 			require.Contains(t, texts, "push: ok")
 			require.Contains(t, texts, "lag 0")
 			b.requireDrawn()
-			b.keep(fmt.Sprintf("overview-%d-peers", peers))
 		})
 	}
 	t.Run("twelve, in every state", func(t *testing.T) {
@@ -114,7 +113,6 @@ func TestFederationAtAGlance(t *testing.T) {
 		require.Contains(t, evaluate[[]string](b, `[...document.querySelectorAll('.wide .peer > title')].map(e => e.textContent)`), longPeer, "the whole of a name that is cut")
 		b.inspect("/")
 		b.requireDrawn()
-		b.keep("overview-12-peers")
 	})
 }
 
@@ -146,11 +144,9 @@ func TestPeerOverADay(t *testing.T) {
 	require.Regexp(t, "Behind for at most [34] h", b.text())
 	require.Positive(t, evaluate[int](b, `document.querySelectorAll('.plot .gap').length`), "the time without samples is a gap")
 	b.inspect("/peers/ob.example.com")
-	b.keep("peer")
 	b.visit("/peers")
 	require.Equal(t, 1, evaluate[int](b, `document.querySelectorAll('.spark').length`), "the others have no curve yet")
 	b.inspect("/peers")
-	b.keep("peers")
 }
 
 // requireDrawn requires that the picture can be read in windows of every width.

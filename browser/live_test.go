@@ -47,7 +47,7 @@ func TestLivePages(t *testing.T) {
 	require.Contains(t, evaluate[string](b, `document.activeElement.innerText`), "live010", "the focus is where it was")
 	require.Equal(t, 400.0, evaluate[float64](b, `scrollY`))
 	b.check("/events, live", structure, onlyText, fits, legible)
-	b.keep("events-live")
+	b.keep("/events, live")
 
 	b.visit("/events?before=20")
 	require.False(t, evaluate[bool](b, `!!document.querySelector('script')`), "what is old stays as it is, and needs no script")

@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -226,12 +228,18 @@ func (b *tab) scheme(name string) {
 	})
 }
 
+// notInNames is what a path may have and the name of a file had better not.
+var notInNames = regexp.MustCompile(`[^A-Za-z0-9.,@]+`)
+
 // keep takes pictures of the page at hand, wide and on a phone, light and dark, for somebody to look at: go test -artifacts -outputdir=DIR.
-func (b *tab) keep(name string) {
+// They are named after its path.
+func (b *tab) keep(path string) {
 	b.t.Helper()
 	if wanted := flag.Lookup("test.artifacts"); wanted == nil || wanted.Value.String() != "true" {
 		return
 	}
+	name := strings.Trim(notInNames.ReplaceAllString(path, "-"), "-")
+	name = cmp.Or(name[:min(len(name), 80)], "overview")
 	for _, look := range []struct {
 		scheme string
 		width  int64

@@ -100,12 +100,18 @@ type Job struct {
 	CreatedAt   time.Time `db:"created_at" json:"created_at"`
 	ScheduledAt time.Time `db:"scheduled_at" json:"scheduled_at"`
 	Peer        string    `db:"peer" json:"peer,omitempty"`
+	Module      string    `db:"module" json:"module,omitempty"`
+	Version     string    `db:"version" json:"version,omitempty"`
+	First       int64     `db:"first" json:"first,omitempty"` // position of the first event that it is about, and of the last
+	Last        int64     `db:"last" json:"last,omitempty"`
 	Error       string    `db:"error" json:"error,omitempty"`
 }
 
-// jobColumns leave the arguments out: those of a receive job are a whole push.
+// jobColumns name what a job is about, and leave the other arguments out: those of a receive job are a whole push.
 const jobColumns = `id, kind, state::text AS state, attempt, max_attempts, created_at, scheduled_at,
-	coalesce(args->>'peer', '') AS peer,
+	coalesce(args->>'peer', '') AS peer, coalesce(args->>'module', '') AS module, coalesce(args->>'version', '') AS version,
+	CASE WHEN jsonb_typeof(args->'first') = 'number' THEN (args->>'first')::bigint ELSE 0 END AS first,
+	CASE WHEN jsonb_typeof(args->'last') = 'number' THEN (args->>'last')::bigint ELSE 0 END AS last,
 	coalesce(errors[array_upper(errors, 1)]->>'error', '') AS error`
 
 // LatestJobs returns the newest jobs before an id (0: from the newest), newest first.
