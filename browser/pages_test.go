@@ -244,8 +244,9 @@ func testPages(t *testing.T, d *deployment) {
 		require.Contains(t, row("/audit", "delete "+deleted), hostile)
 	})
 	t.Run("jobs", func(t *testing.T) {
-		require.Contains(t, texts["/jobs"], "push retryable "+dead+" 1 of 5")
-		require.Contains(t, texts["/jobs"], "push completed "+lagging+" 1 of 5")
+		require.Regexp(t, `push retryable event \d+ `+regexp.QuoteMeta(dead)+" 1 of 5", texts["/jobs"])
+		require.Regexp(t, `push completed event \d+ `+regexp.QuoteMeta(lagging)+" 1 of 5", texts["/jobs"])
+		require.Contains(t, texts["/jobs"], "remove completed "+deleted)
 		require.Regexp(t, `last error push to og\.example\.com: .*connection refused`, texts["/jobs"])
 	})
 }
