@@ -42,7 +42,7 @@ func openTerminal(t *testing.T, dir string, env []string) *terminal {
 		scanner := bufio.NewScanner(output)
 		scanner.Buffer(nil, 1<<20)
 		for scanner.Scan() {
-			term.lines <- scanner.Text()
+			term.lines <- strings.TrimSuffix(scanner.Text(), "\r") // which ends the lines of a terminal
 		}
 	}()
 	t.Cleanup(func() {

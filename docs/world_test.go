@@ -1,18 +1,16 @@
 package docs
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -27,9 +25,11 @@ type world struct {
 	dir       string
 	env       []string
 	terminals map[string]*terminal
-	ports     map[string]string // of the documents, and those that are listened on instead
+	homes     map[string]string // of terminals that are machines of their own: what dir is to the others
+	ports     map[string]string // of the documents, with the name of a machine if it has one, and those that are listened on instead
 	restored  string            // the database that the documents call so
 	keys      map[string]string // keys of deployments that were shown here, by name
+	asked     int               // how often somebody was asked something
 }
 
 var binaries string
@@ -65,33 +65,29 @@ stop | remove) rm -rf "$2" ;;
 esac
 `
 
-// maker stands for make, whose targets the documents need a minute for, or have run already.
+// maker stands for make: what its targets build is there already. make run serves at the port of OLYMPUS_URL, since each machine of a document
+// has all ports to itself.
 const maker = `#!/bin/sh
-[ "$*" = build ]
+case $* in
+build) ;;
+run) DATABASE_URL=$(scripts/postgres.sh start .data/postgres) PORT=${OLYMPUS_URL##*:} exec bin/olympus ;;
+*) exit 2 ;;
+esac
 `
 
 func newWorld(t *testing.T, ports ...string) *world {
 	t.Helper()
 	olympus, err := binary()
 	require.NoError(t, err)
-	w := &world{t: t, restored: fmt.Sprintf("olympus_test_restored_%x", rand.Uint64()), dir: t.TempDir(), terminals: make(map[string]*terminal), ports: make(map[string]string), keys: make(map[string]string)}
-	for name, content := range map[string]string{"scripts/postgres.sh": postgres, "programs/make": maker, ".curlrc": "silent\n"} {
-		require.NoError(t, os.MkdirAll(filepath.Join(w.dir, filepath.Dir(name)), 0o755))
-		require.NoError(t, os.WriteFile(filepath.Join(w.dir, name), []byte(content), 0o755))
-	}
-	require.NoError(t, os.Mkdir(filepath.Join(w.dir, "bin"), 0o755))
-	for _, name := range []string{"bin/olympus", "programs/olympus"} {
-		require.NoError(t, os.Symlink(olympus, filepath.Join(w.dir, name)))
-	}
-	for _, cluster := range []string{".data/om/postgres", ".data/oa/postgres", ".data/postgres"} {
-		file := filepath.Join(w.dir, "scripts", strings.ReplaceAll(cluster, "/", "_"))
-		require.NoError(t, os.WriteFile(file, []byte(testdb.URL(t)+"\n"), 0o644))
-	}
+	w := &world{t: t, restored: fmt.Sprintf("olympus_test_restored_%x", rand.Uint64()), dir: t.TempDir(), terminals: make(map[string]*terminal), homes: make(map[string]string), ports: make(map[string]string), keys: make(map[string]string)}
+	w.write("programs/make", maker)
+	w.write(".curlrc", "silent\n")
+	require.NoError(t, os.Symlink(olympus, filepath.Join(w.dir, "programs", "olympus")))
+	w.clone(w.dir, ".data/om/postgres", ".data/oa/postgres")
 	for _, port := range ports {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
-		_, w.ports[port], err = net.SplitHostPort(listener.Addr().String())
-		require.NoError(t, err)
+		w.ports[port] = portOf(t, listener.Addr().String())
 		require.NoError(t, listener.Close())
 	}
 	tree := testmod.Tree(t, t.TempDir(),
@@ -112,26 +108,84 @@ func newWorld(t *testing.T, ports ...string) *world {
 	return w
 }
 
+// write makes a file that can be run.
+func (w *world) write(name, content string) {
+	w.t.Helper()
+	name = filepath.Join(w.dir, name)
+	require.NoError(w.t, os.MkdirAll(filepath.Dir(name), 0o755))
+	require.NoError(w.t, os.WriteFile(name, []byte(content), 0o755))
+}
+
+// clone makes what looks like a clone in which make build has run, with the clusters that may be started there.
+func (w *world) clone(dir string, clusters ...string) {
+	w.t.Helper()
+	in, err := filepath.Rel(w.dir, dir)
+	require.NoError(w.t, err)
+	w.write(filepath.Join(in, "scripts/postgres.sh"), postgres)
+	for _, cluster := range append(clusters, ".data/postgres") {
+		w.write(filepath.Join(in, "scripts", strings.ReplaceAll(cluster, "/", "_")), testdb.URL(w.t)+"\n")
+	}
+	require.NoError(w.t, os.Mkdir(filepath.Join(dir, "bin"), 0o755))
+	olympus, err := binary()
+	require.NoError(w.t, err)
+	require.NoError(w.t, os.Symlink(olympus, filepath.Join(dir, "bin", "olympus")))
+}
+
+// machine makes the terminal of this name one of another machine.
+func (w *world) machine(name string) {
+	w.t.Helper()
+	w.homes[name] = filepath.Join(w.dir, name)
+	w.clone(w.homes[name])
+}
+
+func portOf(t *testing.T, address string) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(address, "http://"))
+	require.NoError(t, err)
+	return port
+}
+
 // terminal returns a terminal by its name, with more settings if it is new.
 func (w *world) terminal(name string, settings ...string) *terminal {
 	w.t.Helper()
 	if w.terminals[name] == nil {
-		w.terminals[name] = openTerminal(w.t, w.dir, append(w.env[:len(w.env):len(w.env)], settings...))
+		w.terminals[name] = openTerminal(w.t, cmp.Or(w.homes[name], w.dir), append(w.env[:len(w.env):len(w.env)], settings...))
 	}
 	return w.terminals[name]
 }
 
-// serve starts a deployment in a terminal of its name, at a port of the documents.
-func (w *world) serve(name, port string, settings ...string) *terminal {
+// deployment opens a terminal with the settings of a deployment, of its name and with its database, at a port of the documents.
+func (w *world) deployment(name, port string, settings ...string) *terminal {
 	w.t.Helper()
+	if database := "scripts/.data_" + name + "_postgres"; !w.exists(database) {
+		w.write(database, testdb.URL(w.t)+"\n")
+	}
 	term := w.terminal(name, append([]string{
 		"OLYMPUS_NAME=" + name + ".example.com", "PORT=" + w.ports[port], "OLYMPUS_URL=http://127.0.0.1:" + w.ports[port],
 		"OLYMPUS_DATA_DIR=" + filepath.Join(w.dir, ".data", name), "OLYMPUS_ADMIN_TOKEN=let-me-administrate", "B=http://127.0.0.1:" + w.ports[port],
 	}, settings...)...)
 	w.must(term, "export DATABASE_URL=$(scripts/postgres.sh start .data/"+name+"/postgres)")
-	w.must(term, "olympus > "+name+".log 2>&1 &")
-	w.must(term, "until curl -fs $OLYMPUS_URL/readyz; do sleep 0.1; done")
 	return term
+}
+
+// serve starts a deployment in a terminal of its name, at a port of the documents.
+func (w *world) serve(name, port string, settings ...string) *terminal {
+	w.t.Helper()
+	term := w.deployment(name, port, settings...)
+	w.start(term, "olympus")
+	return term
+}
+
+// start runs what serves until it is stopped, and waits until it does. It goes on in the background, as if in another terminal.
+func (w *world) start(term *terminal, command string) {
+	w.t.Helper()
+	w.must(term, command+" >> olympus.$OLYMPUS_NAME.log 2>&1 &")
+	w.must(term, "until curl -fs http://127.0.0.1:${PORT:-${OLYMPUS_URL##*:}}/readyz; do sleep 0.1; done")
+}
+
+func (w *world) exists(name string) bool {
+	_, err := os.Stat(filepath.Join(w.dir, name))
+	return err == nil
 }
 
 // must runs a command that is in no document.
@@ -157,97 +211,4 @@ func (w *world) learn(output []string) {
 			w.keys[found[1]] = found[0]
 		}
 	}
-}
-
-var (
-	aPort = regexp.MustCompile(`\b3[0-9]{3}\b`)
-	aKey  = regexp.MustCompile(`\b(o[amg]\.example\.com)\+[0-9a-f]{8}\+[A-Za-z0-9+/]{43,44}=?`)
-)
-
-// here is a command of a document as it is typed here: with the ports and keys of this machine.
-func (w *world) here(command string) string {
-	command = aKey.ReplaceAllStringFunc(command, func(written string) string {
-		name, _, _ := strings.Cut(written, "+")
-		if key := w.keys[name]; key != "" {
-			return key
-		}
-		return written
-	})
-	command = strings.ReplaceAll(strings.ReplaceAll(command, "/restored?", "/"+w.restored+"?"), "DATABASE restored", "DATABASE "+w.restored)
-	return aPort.ReplaceAllStringFunc(command, func(port string) string {
-		if w.ports[port] != "" {
-			return w.ports[port]
-		}
-		return port
-	})
-}
-
-// play runs the commands of a block, and compares what they print with what the document shows. in is the terminal of the prompt $.
-func (w *world) play(b block, in string) {
-	w.t.Helper()
-	for _, s := range b.steps {
-		name := s.terminal
-		if name == "" {
-			name = in
-		}
-		output, code := w.terminal(name).run(s.at, w.here(s.command))
-		w.learn(output)
-		if s.shown {
-			want, got := shape(s.output), shape(output)
-			if strings.Contains(s.command, "task explain ") {
-				slices.Sort(want)
-				got = w.settled(s, name, want)
-			}
-			require.Equal(w.t, strings.Join(want, "\n"), strings.Join(got, "\n"), "%s: %s", s.at, s.command)
-		}
-		if code != 0 {
-			require.NotEmpty(w.t, s.output, "%s: %s fails: %s", s.at, s.command, strings.Join(output, "\n"))
-		}
-	}
-}
-
-// settled asks for the life of a version until it is as the document tells it: jobs may be at it still. The lines are sorted, as want must be:
-// what happens at the same moment is told in either order.
-func (w *world) settled(s step, terminal string, want []string) (got []string) {
-	w.t.Helper()
-	for deadline := time.Now().Add(patience); !slices.Equal(want, got) && time.Now().Before(deadline); {
-		output, _ := w.terminal(terminal).run(s.at, w.here(s.command))
-		got = slices.Sorted(slices.Values(shape(output)))
-	}
-	return got
-}
-
-var shapes = []struct {
-	pattern *regexp.Regexp
-	as      string
-}{
-	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
-	{regexp.MustCompile(`(PRIVATE\+KEY\+)?(o[amg]\.example\.com)\+[0-9a-f]{8}(\+[A-Za-z0-9+/]{43,44}=?)?`), "KEY of $2"},
-	{regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`), "FINGERPRINT"},
-	{regexp.MustCompile(`h1:[A-Za-z0-9+/]{43}=`), "HASH"},
-	{regexp.MustCompile(`\b[0-9a-f]{64}\b`), "SHA256"},
-	{regexp.MustCompile(`127\.0\.0\.1:\d+|o[amg]\.example\.com:\d+`), "ADDRESS"},
-	{regexp.MustCompile(`\S+/signing\.key\b`), "FILE"},
-	{regexp.MustCompile(`upstream, \S+`), "upstream"},
-	{regexp.MustCompile(`zip of \d+ bytes`), "zip of N bytes"},
-	{regexp.MustCompile(`pushed by |pulled from `), "from "}, // whichever is first
-	{regexp.MustCompile(`[0-9.]+ [KMG]iB`), "SIZE"},
-	{regexp.MustCompile(`pulled \d+, appended \d+`), "pulled N, appended N"}, // a push or the last tick may have been faster
-	{regexp.MustCompile(`olympus v\S+( commit \S+)? go\S+ \S+/\S+`), "olympus VERSION"},
-	{regexp.MustCompile(`\d+ migrations applied`), "N migrations applied"},
-	{regexp.MustCompile(`Content-Length: \d+|^Date: .*`), ""},
-	{regexp.MustCompile(`\s+`), " "},
-}
-
-// shape is an output without what differs from machine to machine and from day to day.
-func shape(output []string) (lines []string) {
-	for _, line := range output {
-		for _, s := range shapes {
-			line = s.pattern.ReplaceAllString(line, s.as)
-		}
-		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, line)
-		}
-	}
-	return lines
 }
