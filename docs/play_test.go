@@ -17,7 +17,7 @@ var (
 	aKey   = regexp.MustCompile(`\b((?:o[amg]|dx)\.example\.com)\+[0-9a-f]{8}\+[A-Za-z0-9+/]{43,44}=?`)
 )
 
-// here is a command of a document as it is typed here: with the ports and keys of this machine, which is each that the document names.
+// here is a command of a document as it is typed here: with the ports, keys and directories of this machine, which is each that the document names.
 func (w *world) here(command string) string {
 	command = aKey.ReplaceAllStringFunc(command, func(written string) string {
 		name, _, _ := strings.Cut(written, "+")
@@ -27,9 +27,9 @@ func (w *world) here(command string) string {
 		return written
 	})
 	command = strings.ReplaceAll(strings.ReplaceAll(command, "/restored?", "/"+w.restored+"?"), "DATABASE restored", "DATABASE "+w.restored)
-	command = strings.ReplaceAll(command, "ADDR=0.0.0.0", "ADDR=127.0.0.1")
+	command = strings.ReplaceAll(strings.ReplaceAll(command, "ADDR=0.0.0.0", "ADDR=127.0.0.1"), " /srv/", " "+w.dir+"/srv/")
 	for address, port := range w.ports {
-		if strings.Contains(address, ":") {
+		if strings.Contains(address, ".") {
 			command = strings.ReplaceAll(command, address, "127.0.0.1:"+port)
 		}
 	}

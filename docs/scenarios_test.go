@@ -2,7 +2,10 @@ package docs
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
+
+	"olympus/internal/testmod"
 )
 
 // scenario is somebody who follows documents: the blocks that are run one after the other on one machine.
@@ -80,6 +83,30 @@ var scenarios = []scenario{
 		blocks: []string{
 			"README.md, Use it, 1", "README.md, A checksum database of your own, 1", "operating.md, Tasks, 1", "operating.md, Keys, 1",
 			"packaging.md, Binaries of a release, 1", "upgrading.md, Upgrade, 1", "capacity.md, Disk, 1",
+		},
+	},
+	{
+		name: "migrating", ports: []string{"olympus.example.com"},
+		before: func(w *world) {
+			hello, newer := testmod.Module{Path: "example.com/hello", Version: "v1.0.0"}, testmod.Module{Path: "example.com/hello", Version: "v1.1.0"}
+			lint := testmod.Module{Path: "example.com/Tools/lint", Version: "v0.0.0-20260102030405-abcdefabcdef"}
+			testmod.Athens(w.t, filepath.Join(w.dir, "srv/athens"), hello, newer, lint)
+			testmod.Tree(w.t, filepath.Join(w.dir, "srv/goproxy"), hello, newer, lint)
+			old := portOf(w.t, testmod.NewUpstream(w.t, hello, newer).URL)
+			w.ports["8081"], w.ports["athens.example.com:3000"] = old, old
+			w.write("go.sum", testmod.GoSum(w.t, newer))
+			for _, name := range []string{"om", "oa", "og", "dx"} { // from a goproxy, an Athens, any server; and once more from an Athens
+				w.deployment(name, "olympus.example.com")
+			}
+		},
+		blocks: []string{
+			"oa: migrating.md, 2. Import, 1", "oa: migrating.md, 2. Import, 4", "og: migrating.md, 2. Import, 2", "dx: operating.md, Modules, 2",
+			"migrating.md, 1. Run Olympus beside the old proxy, 1", "DO: om: olympus",
+			`DO: om: export LINT="srv/goproxy/example.com/!tools/lint/@v/v0.0.0-20260102030405-abcdefabcdef.zip"`,
+			`DO: om: mv "$LINT" whole.zip; head -c 100 whole.zip > "$LINT"; ! olympus task modules:import /srv/goproxy`, "migrating.md, 2. Import, 3",
+			`DO: om: cp whole.zip "$LINT"; olympus task modules:import /srv/goproxy`,
+			"DO: client: mkdir project; cd project; go mod init example.com/project", "client: migrating.md, 3. Point the clients, 1",
+			"migrating.md, 4. Take the old proxy away, 1",
 		},
 	},
 }

@@ -19,7 +19,8 @@ var shapes = []struct {
 	{regexp.MustCompile(`upstream, \S+`), "upstream"},
 	{regexp.MustCompile(`zip of \d+ bytes`), "zip of N bytes"},
 	{regexp.MustCompile(`pushed by |pulled from `), "from "}, // whichever is first
-	{regexp.MustCompile(`[0-9.]+ [KMG]iB`), "SIZE"},
+	{regexp.MustCompile(`[0-9.]+ [KMG]iB|[1-9]\d* B\b`), "SIZE"},
+	{regexp.MustCompile(`"bytes":[1-9]\d*`), "\"bytes\":N"},
 	{regexp.MustCompile(`pulled \d+, appended \d+`), "pulled N, appended N"}, // a push or the last tick may have been faster
 	{regexp.MustCompile(`olympus v\S+( commit \S+)? go\S+ \S+/\S+`), "olympus VERSION"},
 	{regexp.MustCompile(`\d+ migrations applied`), "N migrations applied"},

@@ -26,7 +26,7 @@ type world struct {
 	env       []string
 	terminals map[string]*terminal
 	homes     map[string]string // of terminals that are machines of their own: what dir is to the others
-	ports     map[string]string // of the documents, with the name of a machine if it has one, and those that are listened on instead
+	ports     map[string]string // of the documents, or addresses of machines, and those that are listened on instead
 	restored  string            // the database that the documents call so
 	keys      map[string]string // keys of deployments that were shown here, by name
 	asked     int               // how often somebody was asked something
@@ -101,7 +101,7 @@ func newWorld(t *testing.T, ports ...string) *world {
 	clients, err := exec.Command("../scripts/postgres.sh", "find").Output() // pg_dump and the like
 	require.NoError(t, err)
 	w.env = []string{
-		"PATH=" + filepath.Join(w.dir, "programs") + ":" + strings.TrimSpace(string(clients)) + ":" + os.Getenv("PATH"), "HOME=" + w.dir, "GOPATH=" + filepath.Join(w.dir, "gopath"),
+		"PATH=" + filepath.Join(w.dir, "programs") + ":" + strings.TrimSpace(string(clients)) + ":" + os.Getenv("PATH"), "HOME=" + w.dir, "TMPDIR=" + w.dir, "GOPATH=" + filepath.Join(w.dir, "gopath"),
 		"GOCACHE=" + strings.TrimSpace(string(cache)), "GOTOOLCHAIN=local", "GOFLAGS=-modcacherw", "GOSUMDB=off", "GOPROXY=off",
 		"OLYMPUS_UPSTREAM=" + tree, "OLYMPUS_SUMDB=off", "OLYMPUS_DRAIN_DELAY=0",
 	}
@@ -186,6 +186,16 @@ func (w *world) start(term *terminal, command string) {
 func (w *world) exists(name string) bool {
 	_, err := os.Stat(filepath.Join(w.dir, name))
 	return err == nil
+}
+
+// do runs a command that is in no document, as if it were in one.
+func (w *world) do(term *terminal, command string) {
+	w.t.Helper()
+	if command = w.here(command); serves.MatchString(command) {
+		w.start(term, command)
+		return
+	}
+	w.learn(strings.Split(w.must(term, command), "\n"))
 }
 
 // must runs a command that is in no document.
