@@ -91,7 +91,7 @@ func newWorld(t *testing.T, ports ...string) *world {
 		require.NoError(t, listener.Close())
 	}
 	tree := testmod.Tree(t, t.TempDir(),
-		testmod.Module{Path: "golang.org/x/mod", Version: "v0.42.0", Files: map[string]string{"mod.go": "package mod\n"}},
+		testmod.Module{Path: "golang.org/x/mod", Version: "v0.42.0", Files: map[string]string{"mod.go": "package mod\n", "large": large()}},
 		testmod.Module{Path: "github.com/google/uuid", Version: "v1.6.0", Files: map[string]string{"uuid.go": "package uuid\n"}},
 		testmod.Module{Path: "golang.org/x/sync", Version: "v0.24.0", Files: map[string]string{"sync.go": "package sync\n"}},
 		testmod.Module{Path: "example.com/leaked", Version: "v1.0.0", Files: map[string]string{"leaked.go": "package leaked\n"}},
@@ -106,6 +106,13 @@ func newWorld(t *testing.T, ports ...string) *world {
 		"OLYMPUS_UPSTREAM=" + tree, "OLYMPUS_SUMDB=off", "OLYMPUS_DRAIN_DELAY=0",
 	}
 	return w
+}
+
+// large is what makes a zip as large as that of the real module: six digits of bytes.
+func large() string {
+	content := make([]byte, 150_000)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(content)
+	return string(content)
 }
 
 // write makes a file that can be run.
