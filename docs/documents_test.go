@@ -1,23 +1,20 @@
 package docs
 
 import (
+	"os"
 	"os/exec"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-// notRun are the blocks that are not run here, and why. That they name what is there is tested all the same.
-var notRun = map[string]string{
-	"README.md, Run it, 1":       "installs Postgres as root, and make test is what runs this",
-	"README.md, Run it, 2":       "plays for a minute; federation/scenario_test.go plays the same",
-	"CONTRIBUTING.md, Set up, 1": "is what runs this, or never ends",
-	"CONTRIBUTING.md, Set up, 2": "starts a Postgres and tests a package, which takes a minute",
-	"packaging.md, systemd, 1":   "needs systemd",
-}
+// afterwards are the blocks that continuous integration runs after these tests, or to run them: they take minutes, and the ports of the demo.
+var afterwards = []string{"README.md, Run it, 1", "README.md, Run it, 2", "CONTRIBUTING.md, Set up, 1", "CONTRIBUTING.md, Set up, 2"}
 
-// Each block is followed, or said not to be.
+// Each block is followed by a scenario, or by continuous integration.
 func TestEveryBlockIsFollowed(t *testing.T) {
 	t.Parallel()
 	followed := make(map[string]bool)
@@ -27,13 +24,24 @@ func TestEveryBlockIsFollowed(t *testing.T) {
 			followed[name] = true
 		}
 	}
+	script, err := os.ReadFile("../scripts/firststeps.sh")
+	require.NoError(t, err)
+	integration, err := os.ReadFile("../.ci/run")
+	require.NoError(t, err)
+	require.Contains(t, string(integration), "\nscripts/firststeps.sh\n")
 	there := make(map[string]bool)
 	for _, b := range readBlocks(t) {
 		there[b.name] = true
-		require.True(t, followed[b.name] != (notRun[b.name] != ""), "%q (%s): add it to a scenario, or to notRun with the reason; not to both", b.name, b.steps[0].at)
+		require.True(t, followed[b.name] != slices.Contains(afterwards, b.name), "%q (%s): add it to a scenario, or to afterwards; not to both", b.name, b.steps[0].at)
+		if !followed[b.name] {
+			for _, s := range b.steps {
+				command, _, _ := strings.Cut(s.command, " #")
+				require.Regexp(t, `(?m)^(serves )?`+regexp.QuoteMeta(strings.TrimSpace(command))+`$`, string(integration)+string(script), s.at)
+			}
+		}
 	}
-	for name := range notRun {
-		require.True(t, there[name], "notRun names %q, which is not there any more", name)
+	for _, name := range afterwards {
+		require.True(t, there[name], "afterwards names %q, which is not there any more", name)
 	}
 }
 
@@ -48,8 +56,8 @@ func TestDocumentsCanBeFollowed(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			if s.needs != "" {
-				if _, err := exec.LookPath(s.needs); err != nil {
-					t.Skipf("there is no %s: Debian has no package of it", s.needs)
+				if err := exec.Command("sh", "-c", s.needs).Run(); err != nil {
+					t.Skipf("%s: %s", s.needs, s.lacks)
 				}
 			}
 			w := newWorld(t, s.ports...)

@@ -28,6 +28,7 @@ func (w *world) here(command string) string {
 	})
 	command = strings.ReplaceAll(strings.ReplaceAll(command, "/restored?", "/"+w.restored+"?"), "DATABASE restored", "DATABASE "+w.restored)
 	command = strings.ReplaceAll(strings.ReplaceAll(command, "ADDR=0.0.0.0", "ADDR=127.0.0.1"), " /srv/", " "+w.dir+"/srv/")
+	command = strings.ReplaceAll(strings.ReplaceAll(command, "verify /etc/", "verify --root="+w.dir+" /etc/"), "yes /etc/", "yes "+w.dir+"/etc/")
 	for address, port := range w.ports {
 		if strings.Contains(address, ".") {
 			command = strings.ReplaceAll(command, address, "127.0.0.1:"+port)

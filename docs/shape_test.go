@@ -25,6 +25,7 @@ var shapes = []struct {
 	{regexp.MustCompile(`[0-9.]+ [KMG]iB|[1-9]\d* B\b`), "SIZE"},
 	{regexp.MustCompile(`"bytes":[1-9]\d*`), "\"bytes\":N"},
 	{regexp.MustCompile(`pulled \d+, appended \d+`), "pulled N, appended N"}, // a push or the last tick may have been faster
+	{regexp.MustCompile(`\d\.\d OK \S+`), "N OK"},
 	{regexp.MustCompile(`olympus v\S+( commit \S+)? go\S+ \S+/\S+`), "olympus VERSION"},
 	{regexp.MustCompile(`\d+ migrations applied`), "N migrations applied"},
 	{regexp.MustCompile(`Content-Length: \d+|^Date: .*`), ""},
