@@ -26,6 +26,10 @@ type scenario struct {
 var scenarios = []scenario{
 	{
 		name: "tutorial", ports: []string{"3000", "3001"},
+		before: func(w *world) {
+			w.cluster("", ".data/om/postgres")
+			w.cluster("", ".data/oa/postgres")
+		},
 		blocks: []string{
 			"tutorial.md, 1. Build, 1", "tutorial.md, 2. Start om, 1", "tutorial.md, 3. Point go at it, 1", "tutorial.md, 4. Start oa, 1",
 			"tutorial.md, 5. Make them peers, 1", "tutorial.md, 5. Make them peers, 2", "tutorial.md, 5. Make them peers, 3",

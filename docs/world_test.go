@@ -57,6 +57,19 @@ var binary = sync.OnceValues(func() (string, error) {
 	return name, err
 })
 
+var (
+	buildCache = outputOf("go", "env", "GOCACHE")
+	clients    = outputOf("../scripts/postgres.sh", "find") // where pg_dump and the like are
+)
+
+// outputOf runs a command, once, when its output is asked for.
+func outputOf(name string, args ...string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) {
+		out, err := exec.Command(name, args...).Output()
+		return strings.TrimSpace(string(out)), err
+	})
+}
+
 // postgres stands for scripts/postgres.sh: a cluster for each of the documents' would take seconds. Its databases are there already.
 const postgres = `#!/bin/sh
 case $1 in
@@ -83,7 +96,7 @@ func newWorld(t *testing.T, ports ...string) *world {
 	w.write("programs/make", maker)
 	w.write(".curlrc", "silent\n")
 	require.NoError(t, os.Symlink(olympus, filepath.Join(w.dir, "programs", "olympus")))
-	w.clone(w.dir, ".data/om/postgres", ".data/oa/postgres")
+	w.clone(w.dir)
 	for _, port := range ports {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
@@ -96,13 +109,13 @@ func newWorld(t *testing.T, ports ...string) *world {
 		testmod.Module{Path: "golang.org/x/sync", Version: "v0.24.0", Files: map[string]string{"sync.go": "package sync\n"}},
 		testmod.Module{Path: "example.com/leaked", Version: "v1.0.0", Files: map[string]string{"leaked.go": "package leaked\n"}},
 		testmod.Module{Path: "example.com/leaked", Version: "v1.0.1", Files: map[string]string{"leaked.go": "package leaked\n"}})
-	cache, err := exec.Command("go", "env", "GOCACHE").Output()
+	cache, err := buildCache()
 	require.NoError(t, err)
-	clients, err := exec.Command("../scripts/postgres.sh", "find").Output() // pg_dump and the like
+	programs, err := clients()
 	require.NoError(t, err)
 	w.env = []string{
-		"PATH=" + filepath.Join(w.dir, "programs") + ":" + strings.TrimSpace(string(clients)) + ":" + os.Getenv("PATH"), "HOME=" + w.dir, "TMPDIR=" + w.dir, "GOPATH=" + filepath.Join(w.dir, "gopath"),
-		"GOCACHE=" + strings.TrimSpace(string(cache)), "GOTOOLCHAIN=local", "GOFLAGS=-modcacherw", "GOSUMDB=off", "GOPROXY=off",
+		"PATH=" + filepath.Join(w.dir, "programs") + ":" + programs + ":" + os.Getenv("PATH"), "HOME=" + w.dir, "TMPDIR=" + w.dir, "GOPATH=" + filepath.Join(w.dir, "gopath"),
+		"GOCACHE=" + cache, "GOTOOLCHAIN=local", "GOFLAGS=-modcacherw", "GOSUMDB=off", "GOPROXY=off",
 		"OLYMPUS_UPSTREAM=" + tree, "OLYMPUS_SUMDB=off", "OLYMPUS_DRAIN_DELAY=0",
 	}
 	return w
@@ -123,19 +136,22 @@ func (w *world) write(name, content string) {
 	require.NoError(w.t, os.WriteFile(name, []byte(content), 0o755))
 }
 
-// clone makes what looks like a clone in which make build has run, with the clusters that may be started there.
-func (w *world) clone(dir string, clusters ...string) {
+// clone makes what looks like a clone in which make build has run.
+func (w *world) clone(dir string) {
 	w.t.Helper()
 	in, err := filepath.Rel(w.dir, dir)
 	require.NoError(w.t, err)
 	w.write(filepath.Join(in, "scripts/postgres.sh"), postgres)
-	for _, cluster := range append(clusters, ".data/postgres") {
-		w.write(filepath.Join(in, "scripts", strings.ReplaceAll(cluster, "/", "_")), testdb.URL(w.t)+"\n")
-	}
 	require.NoError(w.t, os.Mkdir(filepath.Join(dir, "bin"), 0o755))
 	olympus, err := binary()
 	require.NoError(w.t, err)
 	require.NoError(w.t, os.Symlink(olympus, filepath.Join(dir, "bin", "olympus")))
+}
+
+// cluster makes the database of a cluster that will be started in a clone.
+func (w *world) cluster(in, cluster string) {
+	w.t.Helper()
+	w.write(filepath.Join(in, "scripts", strings.ReplaceAll(cluster, "/", "_")), testdb.URL(w.t)+"\n")
 }
 
 // machine makes the terminal of this name one of another machine.
@@ -143,6 +159,7 @@ func (w *world) machine(name string) {
 	w.t.Helper()
 	w.homes[name] = filepath.Join(w.dir, name)
 	w.clone(w.homes[name])
+	w.cluster(name, ".data/postgres")
 }
 
 func portOf(t *testing.T, address string) string {
@@ -164,9 +181,7 @@ func (w *world) terminal(name string, settings ...string) *terminal {
 // deployment opens a terminal with the settings of a deployment, of its name and with its database, at a port of the documents.
 func (w *world) deployment(name, port string, settings ...string) *terminal {
 	w.t.Helper()
-	if database := "scripts/.data_" + name + "_postgres"; !w.exists(database) {
-		w.write(database, testdb.URL(w.t)+"\n")
-	}
+	w.cluster("", ".data/"+name+"/postgres")
 	term := w.terminal(name, append([]string{
 		"OLYMPUS_NAME=" + name + ".example.com", "PORT=" + w.ports[port], "OLYMPUS_URL=http://127.0.0.1:" + w.ports[port],
 		"OLYMPUS_DATA_DIR=" + filepath.Join(w.dir, ".data", name), "OLYMPUS_ADMIN_TOKEN=let-me-administrate", "B=http://127.0.0.1:" + w.ports[port],
@@ -188,11 +203,6 @@ func (w *world) start(term *terminal, command string) {
 	w.t.Helper()
 	w.must(term, command+" >> olympus.$OLYMPUS_NAME.log 2>&1 &")
 	w.must(term, "until curl -fs http://127.0.0.1:${PORT:-${OLYMPUS_URL##*:}}/readyz; do sleep 0.1; done")
-}
-
-func (w *world) exists(name string) bool {
-	_, err := os.Stat(filepath.Join(w.dir, name))
-	return err == nil
 }
 
 // do runs a command that is in no document, as if it were in one.
