@@ -1,4 +1,4 @@
-// Package docs tests the documents: every command in them is run against real deployments, or at least could be.
+// Package docs tests the documents: every command in them is run, and what it prints is compared with what they show.
 package docs
 
 import (

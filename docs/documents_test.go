@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// afterwards are the blocks that continuous integration runs after these tests, or to run them: they take minutes, and the ports of the demo.
+// afterwards are the blocks that continuous integration runs after these tests, or to run these tests: they take minutes, and fixed ports.
 var afterwards = []string{"README.md, Run it, 1", "README.md, Run it, 2", "CONTRIBUTING.md, Set up, 1", "CONTRIBUTING.md, Set up, 2"}
 
 // Each block is followed by a scenario, or by continuous integration.

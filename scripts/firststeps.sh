@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export OLYMPUS_DATA_DIR=$PWD/.data/firststeps
 unset DATABASE_URL
-group= # of processes of a target that serves
+group= # of processes of a command that serves
 
 die() { printf 'firststeps.sh: %s\n' "$*" >&2; exit 1; }
 finish() {
@@ -15,7 +15,7 @@ finish() {
 }
 trap finish EXIT
 
-# running: the processes whose directory is in this clone. The shell that asks leaves it, and so must not be this one.
+# running: the processes whose directory is in this clone. The shell that asks leaves it first, and so must not be this one.
 running() {
   local here=$PWD
   cd /
@@ -30,10 +30,7 @@ serves() {
   PORT=$port "$@" &
   group=$!
   set +m
-  until curl -fs "http://127.0.0.1:$port/readyz"; do
-    kill -0 "$group" || die "$*: it has ended"
-    sleep 0.5
-  done
+  timeout 300 sh -c "until curl -fs http://127.0.0.1:$port/readyz; do kill -0 $group && sleep 0.5 || exit; done" || die "$*: it does not serve"
   kill -INT -- "-$group"
   wait "$group" || true
   group=
