@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"olympus/internal/protocol"
+	"olympus/models"
 )
 
 // tick is long enough for a pull to wait at a peer: the wait is in whole seconds.
@@ -133,4 +134,22 @@ func TestLagIsSampled(t *testing.T) {
 	oa.knows(om)
 	oa.another(nil)
 	eventually(t, "there is a sample", func() bool { return oa.count("lag_samples WHERE peer = ? AND lag = 0", om.Name) > 0 })
+}
+
+// That a paused peer is not pulled from is said to who asks for it, and held against nobody.
+func TestPausedPeerIsNotPulled(t *testing.T) {
+	t.Parallel()
+	om, oa := start(t, "om.example.com", options{}), start(t, "oa.example.com", options{})
+	befriend(om, oa)
+	om.hears(deletes(3, "m", om.Name)...)
+	require.NoError(t, models.SetPeerState(oa.DB, om.Name, models.PeerPaused))
+	_, err := oa.Pull(t.Context(), om.Name, 0)
+	require.EqualError(t, err, "pull from om.example.com: the peer is paused")
+	p, err := models.FindPeer(oa.DB, om.Name)
+	require.NoError(t, err)
+	require.Empty(t, p.LastError)
+	require.NotContains(t, oa.metrics().values, `olympus_pulls_total{peer="om.example.com",result="failed"}`)
+	require.NoError(t, models.SetPeerState(oa.DB, om.Name, models.PeerActive))
+	oa.pull(om)
+	require.Len(t, oa.log(), 3)
 }

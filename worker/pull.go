@@ -84,18 +84,26 @@ func (d *Deployment) Pull(ctx context.Context, name string, wait time.Duration) 
 		if errors.Is(err, errPointerMoved) || errors.Is(err, errNewEpoch) {
 			continue // another pull of this peer took a page first, or its log begins anew: go on from where the pointer is now
 		}
-		if !errors.Is(err, models.ErrNotFound) { // a name that is no peer's has no end of others
+		// A name that is no peer's has no end of others.
+		_, inactive := errors.AsType[inactiveError](err)
+		pulled := !inactive && !errors.Is(err, models.ErrNotFound)
+		if pulled {
 			d.metrics.pulls.WithLabelValues(name, resultOf(err)).Inc()
 		}
 		if err != nil {
 			err = fmt.Errorf("pull from %s: %w", name, err)
-			if ctx.Err() == nil {
+			if pulled && ctx.Err() == nil {
 				d.record(ctx, func(tx *pop.Connection) error { return models.RecordPeerError(tx, name, err.Error()) })
 			}
 		}
 		return result, err
 	}
 }
+
+// inactiveError: nothing is pulled from a peer in this state, which is no fault of it.
+type inactiveError string
+
+func (state inactiveError) Error() string { return "the peer is " + string(state) }
 
 func (d *Deployment) pullFromPointer(ctx context.Context, name string, until time.Time, result *Pulled) error {
 	p, err := models.FindPeer(d.db(ctx), name)
@@ -104,7 +112,7 @@ func (d *Deployment) pullFromPointer(ctx context.Context, name string, until tim
 	}
 	result.PullPosition = p.PullPosition
 	if p.State != models.PeerActive {
-		return fmt.Errorf("the peer is %s", p.State)
+		return inactiveError(p.State)
 	}
 	if err := d.heedWitness(ctx, p); err != nil && ctx.Err() == nil {
 		d.Log.Info("a peer could not be asked what it remembers of our log", "peer", p.Name, "error", err)
