@@ -98,9 +98,7 @@ func TestPagesStaySmallWithALongLog(t *testing.T) {
 		"/", "/events", "/events?before=50000", "/modules", "/modules?prefix=example.com/m9&after=example.com/m99@v1.0.0",
 		"/modules?state=remote&before=example.com/m99@v1.0.0", "/modules?state=failed",
 	} {
-		began := time.Now()
 		require.Less(t, len(s.page(path)), 40_000, path)
-		require.Less(t, time.Since(began), 5*time.Second, path)
 	}
 	require.Contains(t, s.page("/"), "100,000")
 }
