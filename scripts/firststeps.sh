@@ -27,11 +27,12 @@ serves() {
   local before after port=$((20000 + RANDOM % 12000))
   before=$(running)
   set -m # so that it has a process group, as in a terminal
-  PORT=$port "$@" &
+  PORT=$port env --default-signal=INT,QUIT "$@" & # what was started in the background may ignore Ctrl-C, and what it starts, too
   group=$!
   set +m
   timeout 300 sh -c "until curl -fs http://127.0.0.1:$port/readyz; do kill -0 $group && sleep 0.5 || exit; done" || die "$*: it does not serve"
   kill -INT -- "-$group"
+  timeout 60 sh -c "while kill -0 $group; do sleep 0.1; done" 2>/dev/null || die "$*: it does not end"
   wait "$group" || true
   group=
   after=$(running)
