@@ -161,13 +161,16 @@ func versionsPage(db *pop.Connection, state, prefix, after, before string) (foun
 	return found, after != "", last, nil
 }
 
+// searchPatience is how long a search goes on that no index knows the answer of; the page then says where it has come to.
+const searchPatience = time.Second
+
 // searchPage returns a page of versions whose module paths contain a text, after module@version if given.
 func searchPage(db *pop.Connection, state, prefix, contains, after string) ([]models.Version, *models.Version, error) {
 	page := models.VersionPage{State: state, Prefix: prefix, Limit: perPage}
 	if page.Module, page.Version, _ = strings.Cut(after, "@"); page.Module == "" {
 		page.Module = prefix
 	}
-	return models.SearchVersions(db, page, contains)
+	return models.SearchVersions(db, page, contains, searchPatience)
 }
 
 // nextWord is what the way on is called: after a search that has not come to the end there need be no page.

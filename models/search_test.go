@@ -2,6 +2,7 @@ package models_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -16,9 +17,10 @@ func TestSearchVersions(t *testing.T) {
 	require.NoError(t, db.RawQuery(`INSERT INTO versions (module, version, deprecated, deleted, conflict)
 		SELECT 'example.com/' || CASE WHEN n % 40000 = 5 THEN 'Needle' ELSE 'm' END || lpad(n::text, 6, '0'), 'v1.0.0', n = 40005, false, false
 		FROM generate_series(1, 100100) n`).Exec())
+	var patience time.Duration // none: 100,000 versions are looked at, and no more
 	search := func(contains string, page models.VersionPage) (names []string, last *models.Version) {
 		t.Helper()
-		found, last, err := models.SearchVersions(db, page, contains)
+		found, last, err := models.SearchVersions(db, page, contains, patience)
 		require.NoError(t, err)
 		for i := range found {
 			names = append(names, found[i].Module)
@@ -44,4 +46,14 @@ func TestSearchVersions(t *testing.T) {
 	found, last = search("%", models.VersionPage{Limit: 50, Prefix: "example.com/N", Module: "example.com/N"})
 	require.Empty(t, found, "nothing in it is a pattern")
 	require.Nil(t, last)
+
+	patience = time.Hour
+	found, last = search("needle", models.VersionPage{Limit: 50})
+	require.Equal(t, all, found)
+	require.Nil(t, last, "all was looked at")
+	found, last = search("needle", models.VersionPage{Limit: 2})
+	require.Equal(t, all[:2], found)
+	require.Equal(t, all[1], last.Module)
+	found, _ = search("m", models.VersionPage{Limit: 5, Module: "example.com/m099998", Version: "v1.0.0"})
+	require.Equal(t, []string{"example.com/m099999", "example.com/m100000", "example.com/m100001", "example.com/m100002", "example.com/m100003"}, found)
 }

@@ -192,13 +192,30 @@ func LatestVersions(tx *pop.Connection, page VersionPage) ([]Version, error) {
 	return rows, err
 }
 
-// searchedAtOnce bounds how many versions SearchVersions looks at.
+// searchedAtOnce bounds how many versions one statement of SearchVersions looks at.
 const searchedAtOnce = 100_000
 
 // SearchVersions returns versions after Module and Version of a page whose module paths contain a text, in any case, in order. No index
-// knows what is in the middle of a path: it looks at the next 100,000 versions with the prefix of the page, in any state, and returns the
-// last one that it looked at if there may be more to find; else nil.
-func SearchVersions(tx *pop.Connection, page VersionPage, contains string) (found []Version, last *Version, err error) {
+// knows what is in the middle of a path: it looks at the versions with the prefix of the page, in any state, 100,000 after the other, and
+// begins with no others once patience is over. It returns the last one that it looked at if there may be more to find; else nil.
+func SearchVersions(tx *pop.Connection, page VersionPage, contains string, patience time.Duration) (found []Version, last *Version, err error) {
+	began := time.Now()
+	for {
+		some, last, err := searchNext(tx, page, contains)
+		if err != nil {
+			return nil, nil, err
+		}
+		found = append(found, some...)
+		if last == nil || len(some) == page.Limit || time.Since(began) >= patience {
+			return found, last, nil
+		}
+		page.Module, page.Version = last.Module, last.Version
+		page.Limit -= len(some)
+	}
+}
+
+// searchNext is SearchVersions for the next 100,000 versions.
+func searchNext(tx *pop.Connection, page VersionPage, contains string) (found []Version, last *Version, err error) {
 	state, err := versionsIn(page.State)
 	if err != nil {
 		return nil, nil, err
