@@ -91,10 +91,11 @@ func (p *pages) showVersion(c buffalo.Context) error {
 
 type versionView struct {
 	Module, Version, ModuleHref, Href string
+	ModulesHref                       string
 	State, Sentence                   string
 	Conflict                          bool
 	Served                            bool
-	CanDeprecate, CanDelete           bool
+	CanFetch, CanDeprecate, CanDelete bool
 	InfoHref, ModHref, ZipHref        string
 	ExplainHref                       string
 	Facts                             []fact
@@ -115,9 +116,9 @@ type fact struct {
 func (p *pages) newVersionView(v *models.Version, events []protocol.Logged) versionView {
 	view := versionView{
 		Module: v.Module, Version: v.Version, Href: p.versionLink(v.Module, v.Version), ModuleHref: p.pageLink("modules", "prefix", v.Module),
-		ExplainHref: p.explainLink(v.Module, v.Version),
-		State:       v.State(), Sentence: p.whereabouts(v), Conflict: v.Conflict,
-		Served: v.Known(), CanDeprecate: !v.Deprecated && !v.Deleted, CanDelete: !v.Deleted,
+		ModulesHref: p.link("modules"), ExplainHref: p.explainLink(v.Module, v.Version),
+		State: v.State(), Sentence: p.whereabouts(v), Conflict: v.Conflict,
+		Served: v.Known(), CanFetch: v.Known() && !v.Held, CanDeprecate: !v.Deprecated && !v.Deleted, CanDelete: !v.Deleted,
 		Events: p.eventViews(events),
 	}
 	for i := range events {

@@ -236,3 +236,31 @@ func TestJobsOfAdministrators(t *testing.T) {
 	}
 	require.Contains(t, strings.Join(b.audited(), "\n"), "http discard job push "+strings.TrimPrefix(path, "/jobs/")+" gone for good")
 }
+
+// A zip that is not here can be fetched from its page at once; why it cannot is said there and then.
+func TestFetchInTheBrowser(t *testing.T) {
+	t.Parallel()
+	b := newBrowser(t, siteOptions{})
+	b.log(added("example.com/Upper", "v1.0.0", "om.example.com"))
+	const page, form = "/modules/example.com/%21upper@v1.0.0", `action="/modules"`
+	require.NotContains(t, b.page(page), form)
+	require.Contains(t, b.page(page), "olympus task modules:add example.com/Upper@v1.0.0")
+	values := url.Values{"form": {b.signIn()}, "back": {page}, "module": {"example.com/Upper"}, "version": {"v1.0.0"}}
+	body := b.send(http.MethodGet, page, "").body
+	require.Contains(t, body, form)
+	require.Contains(t, body, `name="module" value="example.com/Upper"`)
+	require.Contains(t, body, `name="version" value="v1.0.0"`)
+	got := b.form("/modules", values)
+	require.Equal(t, http.StatusBadGateway, got.status, got.body)
+	require.Contains(t, got.body, "fetch example.com/Upper@v1.0.0: ")
+
+	held, err := models.MarkHeld(b.DB, "example.com/Upper", "v1.0.0", 1, "om.example.com")
+	require.NoError(t, err)
+	require.True(t, held)
+	require.NotContains(t, b.send(http.MethodGet, page, "").body, form)
+	got = b.form("/modules", values)
+	require.Equal(t, http.StatusSeeOther, got.status, got.body)
+	require.Equal(t, page, got.header.Get("Location"))
+	require.Contains(t, b.send(http.MethodGet, page, "").body, "The version is held here.")
+	require.Contains(t, strings.Join(b.audited(), "\n"), "browser prefetch example.com/Upper@v1.0.0")
+}
