@@ -151,6 +151,7 @@ func TestExplainMissing(t *testing.T) {
 func TestExplainRemote(t *testing.T) {
 	t.Parallel()
 	oa := start(t, "oa.example.com", options{})
+	oa.knows(start(t, "om.example.com", options{}))
 	oa.hears(testmod.Event(t, mx, "om.example.com"))
 	eventually(t, "it says why", func() bool {
 		own, _ := oa.explains(mx)
@@ -159,6 +160,7 @@ func TestExplainRemote(t *testing.T) {
 	own, _ := oa.explains(mx)
 	require.Equal(t, "live", own.State)
 	require.Contains(t, strings.Join(steps(t, own), "\n"), "failed: its zip could not be fetched, at attempt ")
+	require.Contains(t, own.Reason, "; from upstream: ", "what each peer and upstream said is told apart")
 	require.Contains(t, steps(t, own), "add: logged at position 1; originated at om.example.com")
 
 	lazy := start(t, "og.example.com", options{lazy: true})

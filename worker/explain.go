@@ -143,7 +143,7 @@ func (d *Deployment) tellZip(db *pop.Connection, life *peer.Life, v *models.Vers
 	step(life, kept.HeldAt, "held", "its zip of %d bytes was checked and stored; it came from %s", v.ZipSize, kept.HeldFrom)
 	step(life, kept.ServedAt, "served", "a client was given one of its files for the first time")
 	if v.FetchError != "" && !v.Held {
-		step(life, v.FetchErrorAt, "failed", "its zip could not be fetched, at attempt %d: %s", v.FetchAttempts, v.FetchError)
+		step(life, v.FetchErrorAt, "failed", "its zip could not be fetched, at attempt %d: %s", v.FetchAttempts, inOneLine(v.FetchError))
 	}
 	return nil
 }
@@ -195,7 +195,7 @@ func (d *Deployment) whyNotHeld(v *models.Version, events []protocol.Logged) str
 		if !d.FetchLazy && v.FetchDueAt != nil {
 			next = clock(*v.FetchDueAt)
 		}
-		return fmt.Sprintf("Its zip could not be fetched in %s, next try %s: %s", counted(v.FetchAttempts, "attempt"), next, v.FetchError)
+		return fmt.Sprintf("Its zip could not be fetched in %s, next try %s: %s", counted(v.FetchAttempts, "attempt"), next, inOneLine(v.FetchError))
 	case d.FetchLazy:
 		return "Its zip is fetched when a client asks for it: OLYMPUS_FETCH is lazy."
 	}
@@ -266,3 +266,6 @@ func (d *Deployment) whoKnows(ctx context.Context, path, version string, peers [
 	_ = md.Close() // nothing was written to it
 	return text + fmt.Sprintf(" Upstream has it: ask for it, or run olympus task modules:add %s@%s.", path, version)
 }
+
+// inOneLine tells the errors of several peers, each of which has a line, as one sentence does.
+func inOneLine(failures string) string { return strings.ReplaceAll(failures, "\n", "; ") }
