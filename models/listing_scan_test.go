@@ -52,7 +52,6 @@ func TestListingsReadFewRows(t *testing.T) {
 		"versions of a prefix":    {versions(models.VersionPage{Prefix: "example.com/m09"}), limit},
 		"the end of a prefix":     {versions(models.VersionPage{Prefix: "example.com/m09", Module: "example.com/m099989", Version: "v1.0.0"}), 10},
 		"conflicts":               {versions(models.VersionPage{State: models.VersionConflict}), 10},
-		"deleted":                 {versions(models.VersionPage{State: models.VersionDeleted}), 0},
 		"failed fetches":          {versions(models.VersionPage{State: models.VersionFailed}), 0},
 	} {
 		require.NoError(t, db.Transaction(func(tx *pop.Connection) error {
