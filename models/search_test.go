@@ -56,4 +56,7 @@ func TestSearchVersions(t *testing.T) {
 	require.Equal(t, all[1], last.Module)
 	found, _ = search("m", models.VersionPage{Limit: 5, Module: "example.com/m099998", Version: "v1.0.0"})
 	require.Equal(t, []string{"example.com/m099999", "example.com/m100000", "example.com/m100001", "example.com/m100002", "example.com/m100003"}, found)
+	found, last = search("m10000", models.VersionPage{Limit: 3})
+	require.Equal(t, []string{"example.com/m100000", "example.com/m100001", "example.com/m100002"}, found, "one of the first 100,000 versions, and the others after them")
+	require.Equal(t, found[2], last.Module)
 }
