@@ -66,8 +66,12 @@ func (a *App) downloadUncached(w http.ResponseWriter, r *http.Request, path stri
 	}
 	r = a.impatient(r)
 	ask := asking{Request: req, path: req.Path(), onlyHere: r.Header.Get("Disable-Module-Fetch") == "true"}
-	if ask.path != path && !signed {
-		// Percent-encoded, as the go command sends every "!".
+	if !signed {
+		// What the cache has may wait for news of the log only, or is asked for percent-encoded, as the go command sends every "!". All who
+		// wait for the same news share a question, so that it takes no turn: what is here does not wait behind what is not.
+		if _, err := a.answers.catchUp(r.Context(), a.Deployment); err != nil {
+			return err
+		}
 		if hit := a.answers.get(ask.path); hit != nil && a.serve(w, r, hit) {
 			a.metrics.hit(hit)
 			return nil

@@ -35,20 +35,11 @@ func (p *process) disk(limit string) {
 // againOnFullDisk starts a process that has ended anew, on a disk that is full from the first.
 func (p *process) againOnFullDisk() *process {
 	p.site.t.Helper()
-	next := &process{site: p.site, url: p.url, env: p.env, output: &processOutput{awaited: make(map[string]chan struct{})}, ended: make(chan struct{})}
-	next.command = p.site.command(p.env)
-	next.command.Args = []string{"sh", "-c", `ulimit -S -f ` + noRoom + `; exec "$0"`, next.command.Path}
-	next.command.Path = "/bin/sh"
-	next.command.Stdout, next.command.Stderr = next.output, next.output
-	require.NoError(p.site.t, next.command.Start())
-	go func() { _ = next.command.Wait(); close(next.ended) }()
-	p.site.t.Cleanup(next.kill)
-	eventually(p.site.t, "the process is ready", func() bool {
-		status, _, err := next.ask(http.MethodGet, "/readyz", "")
-		return next.hasEnded() || err == nil && status == http.StatusOK
-	})
-	require.False(p.site.t, next.hasEnded(), "it does not start on a full disk:\n%s", next.output)
-	return next
+	<-p.ended
+	command := p.site.command(p.env)
+	command.Args = []string{"sh", "-c", `ulimit -S -f ` + noRoom + `; exec "$0"`, command.Path}
+	command.Path = "/bin/sh"
+	return p.site.launch(p.url, p.env, command)
 }
 
 // lacksZip requires that the files of a version that are in the log, or recorded for it, are served, and that its zip is refused with a
@@ -118,10 +109,18 @@ func TestDiskFull(t *testing.T) {
 			require.Contains(t, p.get("/eventlog?after=2&limit=1"), `{"head":2,"next":2,`)
 			require.Contains(t, p.get("/eventlog?after=2&wait=1"), `{"head":2,"next":2,`)
 			require.Contains(t, p.get("/checkpoint"), "\n2\n")
+			require.Contains(t, p.get("/sumdb/oa.example.com/latest"), "\n2\n")
 			p.get("/readyz")
 			eventually(t, "an alarm is raised", func() bool { return strings.Contains(p.get("/metrics"), "olympus_storage_writable 0") })
 			require.Contains(t, p.get("/"), "The blob store has taken nothing since")
 
+			// The next attempts are far away by now.
+			for _, later := range []string{
+				"UPDATE versions SET fetch_due_at = now() + interval '1 hour' WHERE fetch_error <> '' AND NOT held",
+				"UPDATE fills SET due_at = now() + interval '1 hour'",
+			} {
+				require.NoError(t, s.db.RawQuery(later).Exec())
+			}
 			p = test.free(p)
 			eventually(t, "all is held", func() bool { return s.held(mx) && s.held(my) && s.held(missed) })
 			require.Equal(t, append(log, "add "+missed.Path+"@v1.0.0"), s.log())

@@ -1,15 +1,18 @@
 package federation
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"olympus/internal/testmod"
@@ -38,6 +41,47 @@ func slowUpstream(t *testing.T, m testmod.Module) (url string, asked *atomic.Int
 	}))
 	t.Cleanup(func() { close(closing); server.CloseClientConnections(); server.Close() })
 	return server.URL, asked
+}
+
+// What is kept in mind does not wait behind those who ask the database, not even when the log has just grown: all who have to catch up with
+// it share one question.
+func TestHitTakesNoTurn(t *testing.T) {
+	t.Parallel()
+	held, locked := numbered("held", 1), numbered("locked", 1)
+	oa := start(t, "oa.example.com", options{upstream: testmod.NewUpstream(t, held).URL, lazy: true})
+	for _, ext := range []string{"info", "zip"} {
+		eventually(t, "it is kept in mind", func() bool {
+			oa.mustGet(fileOf(held, ext))
+			return strings.Contains(oa.mustGet("/metrics"), fmt.Sprintf("olympus_download_hits_total{file=%q} 1\n", ext))
+		})
+	}
+	oa.hears(added(locked.Path, locked.Version, "og.example.com", "x", now()))
+
+	// The first answer pins a version: whoever asks for this one waits in its turn.
+	conn, err := pgx.Connect(t.Context(), oa.DB.URL())
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(context.Background()) }()
+	tx, err := conn.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "SELECT FROM versions WHERE module = $1 FOR UPDATE", locked.Path)
+	require.NoError(t, err)
+	const turns = 8
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	for range 2 * turns {
+		all.Go(func() { oa.ask("GET", fileOf(locked, "info")) })
+	}
+	eventually(t, "no turn is left", func() bool {
+		return oa.count("pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") == turns
+	})
+
+	oa.hears(deletes(1, "news", "og.example.com")...)
+	awaitHead(oa, 3)
+	for _, ext := range []string{"info", "zip"} {
+		got := oa.ask("GET", fileOf(held, ext))
+		require.Equal(t, http.StatusOK, got.status, got.body)
+	}
 }
 
 // Misses of unknown versions, ten thousand at once: what is over the bound is told to come again later. What is held is served as

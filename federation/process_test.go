@@ -178,20 +178,20 @@ func (s *site) startBeside(settings ...string) *process {
 
 func (s *site) startAt(address string, settings ...string) *process {
 	s.t.Helper()
-	return s.launch(s.urlOf(address), s.env(address, settings...))
+	env := s.env(address, settings...)
+	return s.launch(s.urlOf(address), env, s.command(env))
 }
 
 // again starts a process that has ended anew, with the same environment.
 func (p *process) again() *process {
 	p.site.t.Helper()
 	<-p.ended
-	return p.site.launch(p.url, p.env)
+	return p.site.launch(p.url, p.env, p.site.command(p.env))
 }
 
-func (s *site) launch(url string, env []string) *process {
+func (s *site) launch(url string, env []string, command *exec.Cmd) *process {
 	s.t.Helper()
-	p := &process{site: s, url: url, env: env, output: &processOutput{awaited: make(map[string]chan struct{})}, ended: make(chan struct{})}
-	p.command = s.command(env)
+	p := &process{site: s, url: url, env: env, command: command, output: &processOutput{awaited: make(map[string]chan struct{})}, ended: make(chan struct{})}
 	p.command.Stdout, p.command.Stderr = p.output, p.output
 	require.NoError(s.t, p.command.Start())
 	go func() { _ = p.command.Wait(); close(p.ended) }()

@@ -85,7 +85,7 @@ func EndFill(tx *pop.Connection, module, version string) error {
 }
 
 // FailFill lets go of a fill after an error. With nothing recorded nobody has been promised anything and the row goes; else it
-// stays for a fill job to take up after the delay.
+// stays for a fill job to take up after the delay. An attempt before its time, because somebody asked, does not put off the next one.
 func FailFill(tx *pop.Connection, module, version, process, reason string, retryIn time.Duration) error {
 	_, err := exec(tx, fmt.Sprintf("let go of the fill of %s@%s", module, version),
 		`DELETE FROM fills WHERE module = ? AND version = ? AND process = ? AND info IS NULL`, module, version, process)
@@ -93,7 +93,9 @@ func FailFill(tx *pop.Connection, module, version, process, reason string, retry
 		return err
 	}
 	_, err = exec(tx, fmt.Sprintf("let go of the fill of %s@%s", module, version), `
-		UPDATE fills SET process = '', attempts = attempts + 1, error = ?, due_at = now() + make_interval(secs => ?)
+		UPDATE fills SET process = '', error = ?,
+			attempts = CASE WHEN due_at <= now() THEN attempts + 1 ELSE attempts END,
+			due_at = CASE WHEN due_at <= now() THEN now() + make_interval(secs => ?) ELSE due_at END
 		WHERE module = ? AND version = ? AND process = ?`, reason, retryIn.Seconds(), module, version, process)
 	return err
 }

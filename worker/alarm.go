@@ -5,15 +5,21 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gobuffalo/pop/v6"
+
 	"olympus/models"
 )
 
 // storageLook is how often a process tries whether the blob store takes anything. What the database takes every heartbeat tells.
 const storageLook = 15 * time.Second
 
+// storeAgain is left to be done while the blob store takes nothing: a process that is started after that has seen no fault.
+const storeAgain = "try again what could not be stored"
+
 // alarm is raised while something takes nothing.
 type alarm struct {
 	mu    sync.Mutex
+	known bool // something has been noted
 	fault error
 	since time.Time
 }
@@ -28,8 +34,15 @@ func (a *alarm) note(fault error) (changed bool, lasted time.Duration) {
 		}
 		a.since = time.Now()
 	}
-	a.fault = fault
+	a.fault, a.known = fault, true
 	return changed, lasted
+}
+
+// mayEnd reports whether a fault that is over by now may have been there before: of the time before the first note nothing is known.
+func (a *alarm) mayEnd() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return !a.known || a.fault != nil
 }
 
 func (a *alarm) raised() (since time.Time, fault error) {
@@ -45,12 +58,12 @@ func (d *Deployment) StorageFault() (since time.Time, fault error) { return d.st
 func (d *Deployment) DatabaseFault() (since time.Time, fault error) { return d.database.raised() }
 
 // watchStorage tries whether anything can be stored, and tells when that changes. What could not be stored meanwhile is due again as soon as
-// there is room: its next attempt may be an hour away by then.
+// there is room, to this process or to one that is started then: its next attempt may be an hour away.
 func (d *Deployment) watchStorage(ctx context.Context) error {
 	fault := d.Store.CheckWritable()
-	if _, before := d.storage.raised(); before != nil && fault == nil {
+	if fault == nil && d.storage.mayEnd() {
 		// First: should the database answer with an error, the alarm stands, and the next look tries again.
-		if err := models.WakeWaiting(d.db(ctx)); err != nil {
+		if err := d.transaction(ctx, d.storeAgain); err != nil {
 			return err
 		}
 	}
@@ -60,7 +73,19 @@ func (d *Deployment) watchStorage(ctx context.Context) error {
 	case changed:
 		d.Log.Info("the blob store takes zips again", "after", lasted.Round(time.Second))
 	}
+	if fault != nil {
+		return models.LeaveChore(d.db(ctx), storeAgain)
+	}
 	return nil
+}
+
+// storeAgain makes what could not be stored due.
+func (d *Deployment) storeAgain(tx *pop.Connection) error {
+	left, err := models.FinishChore(tx, storeAgain)
+	if _, fault := d.storage.raised(); err != nil || !left && fault == nil {
+		return err
+	}
+	return models.WakeWaiting(tx)
 }
 
 // noteDatabase tells when the database begins or ceases to take nothing, going by a heartbeat.
