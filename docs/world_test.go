@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"olympus/internal/testbin"
 	"olympus/internal/testdb"
 	"olympus/internal/testmod"
 )
@@ -32,30 +33,7 @@ type world struct {
 	asked     int               // how often somebody was asked something
 }
 
-var binaries string
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if binaries != "" {
-		_ = os.RemoveAll(binaries)
-	}
-	os.Exit(code)
-}
-
-// binary builds the olympus command, once. What go run would run is kept in the build cache, which go build -o would link anew each time.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "olympus-docs-")
-	if err != nil {
-		return "", err
-	}
-	binaries = dir
-	name := filepath.Join(dir, "olympus")
-	out, err := exec.Command("go", "run", "-exec", "cp", "-buildvcs=false", "-ldflags", "-X main.version=v1.2.3 -X main.commit=0123abcd", "olympus", name).CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("build olympus: %w: %s", err, out)
-	}
-	return name, err
-})
+func TestMain(m *testing.M) { testbin.Main(m) }
 
 var (
 	buildCache = outputOf("go", "env", "GOCACHE")
@@ -90,12 +68,10 @@ esac
 
 func newWorld(t *testing.T, ports ...string) *world {
 	t.Helper()
-	olympus, err := binary()
-	require.NoError(t, err)
 	w := &world{t: t, restored: fmt.Sprintf("olympus_test_restored_%x", rand.Uint64()), dir: t.TempDir(), terminals: make(map[string]*terminal), homes: make(map[string]string), ports: make(map[string]string), keys: make(map[string]string)}
 	w.write("programs/make", maker)
 	w.write(".curlrc", "silent\n")
-	require.NoError(t, os.Symlink(olympus, filepath.Join(w.dir, "programs", "olympus")))
+	require.NoError(t, os.Symlink(testbin.Path(t), filepath.Join(w.dir, "programs", "olympus")))
 	w.clone(w.dir)
 	for _, port := range ports {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -143,9 +119,7 @@ func (w *world) clone(dir string) {
 	require.NoError(w.t, err)
 	w.write(filepath.Join(in, "scripts/postgres.sh"), postgres)
 	require.NoError(w.t, os.Mkdir(filepath.Join(dir, "bin"), 0o755))
-	olympus, err := binary()
-	require.NoError(w.t, err)
-	require.NoError(w.t, os.Symlink(olympus, filepath.Join(dir, "bin", "olympus")))
+	require.NoError(w.t, os.Symlink(testbin.Path(w.t), filepath.Join(dir, "bin", "olympus")))
 }
 
 // cluster makes the database of a cluster that will be started in a clone.

@@ -65,13 +65,13 @@ func fillHalfRead(t *testing.T, who succession) func() {
 		s.sound()
 
 		// What was staged is removed once it is so old that it cannot be in use.
-		left := s.staged()
-		require.Len(t, left, 1)
+		var left []string
+		eventually(t, "what was staged is left, and nothing else", func() bool { left = s.staged(); return len(left) == 1 })
 		old := time.Now().Add(-2 * time.Hour)
 		require.NoError(t, os.Chtimes(left[0], old, old))
 		p.kill()
 		p.again()
-		eventually(t, "the staged file is collected", func() bool { return len(s.staged()) == 0 })
+		s.stagesNothing()
 	}
 }
 

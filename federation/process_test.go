@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -25,37 +24,14 @@ import (
 
 	"olympus/internal/blob"
 	"olympus/internal/peer"
+	"olympus/internal/testbin"
 	"olympus/internal/testdb"
 	"olympus/internal/testmod"
 	"olympus/models"
 	"olympus/worker"
 )
 
-// binaries is the directory of the binary that the tests of processes run; it goes after the last of them.
-var binaries string
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if binaries != "" {
-		_ = os.RemoveAll(binaries)
-	}
-	os.Exit(code)
-}
-
-// binary builds the olympus command, once.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "olympus-federation-")
-	if err != nil {
-		return "", err
-	}
-	binaries = dir
-	name := filepath.Join(dir, "olympus")
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", name, "olympus").CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("go build: %w: %s", err, out)
-	}
-	return name, err
-})
+func TestMain(m *testing.M) { testbin.Main(m) }
 
 // site is a deployment whose processes are real ones. It holds what they share: the database, the data directory, the settings.
 type site struct {
@@ -221,9 +197,7 @@ func (p *process) hasEnded() bool {
 // command is olympus with an environment and arguments. It dies with the test, whatever ends that.
 func (s *site) command(env []string, args ...string) *exec.Cmd {
 	s.t.Helper()
-	name, err := binary()
-	require.NoError(s.t, err)
-	cmd := exec.Command(name, args...)
+	cmd := exec.Command(testbin.Path(s.t), args...)
 	cmd.Env, cmd.Dir = env, s.data
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd
@@ -350,6 +324,12 @@ func (s *site) staged() []string {
 	names, err := filepath.Glob(filepath.Join(s.data, "blobs", "tmp", "*.partial"))
 	require.NoError(s.t, err)
 	return names
+}
+
+// stagesNothing waits until no part of a zip is left. One that is there at a look may be of a retry, or what tries whether there is room.
+func (s *site) stagesNothing() {
+	s.t.Helper()
+	eventually(s.t, "no part of a zip is left", func() bool { return len(s.staged()) == 0 })
 }
 
 // sound waits until a deployment is at rest, with nothing left over, and checks all that can be checked.

@@ -14,46 +14,21 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert/yaml"
 	"github.com/stretchr/testify/require"
 
 	"olympus/internal/signature"
+	"olympus/internal/testbin"
 )
 
-// binaries is the directory of the binary that the tests run; it goes after the last of them.
-var binaries string
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if binaries != "" {
-		_ = os.RemoveAll(binaries)
-	}
-	os.Exit(code)
-}
-
-// buildOnce builds the olympus command with the flags of the Makefile.
-var buildOnce = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "olympus-packaging-")
-	if err != nil {
-		return "", err
-	}
-	binaries = dir
-	out, err := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-X main.version=v1.2.3 -X main.commit=0123abcd",
-		"-o", filepath.Join(dir, "olympus"), "olympus").CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("go build: %w: %s", err, out)
-	}
-	return filepath.Join(dir, "olympus"), err
-})
+func TestMain(m *testing.M) { testbin.Main(m) }
 
 // command is olympus with these settings and no others, in a directory of its own.
 func command(t *testing.T, settings []string, args ...string) *exec.Cmd {
 	t.Helper()
-	binary, err := buildOnce()
-	require.NoError(t, err)
+	binary := testbin.Path(t)
 	cmd := exec.CommandContext(t.Context(), binary, args...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = append([]string{"PATH=" + filepath.Dir(binary) + ":" + os.Getenv("PATH"), "HOME=" + cmd.Dir}, settings...)
@@ -79,7 +54,7 @@ func TestVersion(t *testing.T) {
 	t.Parallel()
 	out, err := olympus(t, nil, "version")
 	require.NoError(t, err, out)
-	require.Equal(t, fmt.Sprintf("olympus v1.2.3 commit 0123abcd %s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH), out)
+	require.Equal(t, fmt.Sprintf("olympus %s commit %s %s %s/%s\n", testbin.Version, testbin.Commit, runtime.Version(), runtime.GOOS, runtime.GOARCH), out)
 }
 
 // files are all files here but the tests, by their paths.
