@@ -11,6 +11,9 @@ func WorkDue(tx *pop.Connection) (pull, fetch bool, err error) {
 	}
 	err = one(tx, &due, "look for what is due", `
 		SELECT EXISTS (SELECT FROM peers WHERE state = 'active' AND pull_due_at <= now()) AS pull,
-			EXISTS (SELECT FROM versions WHERE fetch_due_at <= now()) AS fetch`)
+			coalesce(least(
+				(SELECT min(fetch_due_at) FROM versions WHERE least(fetch_attempts, 1) = 0),
+				(SELECT min(fetch_due_at) FROM versions WHERE least(fetch_attempts, 1) = 1)
+			) <= now(), false) AS fetch`)
 	return due.Pull, due.Fetch, err
 }

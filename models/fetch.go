@@ -24,18 +24,41 @@ type Due struct {
 // leased are the assignments that give a row to the caller; a lease that runs out makes the version due again.
 const leased = `fetch_leased_until = now() + make_interval(secs => ?), fetch_due_at = now() + make_interval(secs => ?)`
 
-// TakeDue takes up to limit versions that are due, longest due first, for the length of a lease. Concurrent callers get
-// different ones.
-func TakeDue(tx *pop.Connection, limit int, lease time.Duration) ([]Due, error) {
+// What has been tried is told from what has not by least(fetch_attempts, 1): the backlog is ordered by that and by when a version is due.
+const (
+	untried = 0
+	tried   = 1
+)
+
+// TakeDue takes up to limit versions that are due for the length of a lease, longest due first: those that nobody has tried yet, and in the
+// places that are left those that have failed; with failedFirst the other way round. A long backlog of what nobody can give must not keep
+// what is new waiting, nor the other way round. Concurrent callers get different ones.
+func TakeDue(tx *pop.Connection, limit int, lease time.Duration, failedFirst bool) ([]Due, error) {
+	first, second := untried, tried
+	if failedFirst {
+		first, second = tried, untried
+	}
+	due, err := takeDue(tx, first, limit, lease)
+	if err != nil || len(due) == limit {
+		return due, err
+	}
+	more, err := takeDue(tx, second, limit-len(due), lease)
+	if len(due) > 0 {
+		err = nil // they are taken: whoever asks next meets the error again
+	}
+	return append(due, more...), err
+}
+
+func takeDue(tx *pop.Connection, which, limit int, lease time.Duration) ([]Due, error) {
 	var due []Due
 	err := all(tx, &due, "take versions to fetch", `
 		UPDATE versions v SET fetch_attempts = v.fetch_attempts + 1, `+leased+`
 		FROM (
-			SELECT module, version FROM versions WHERE fetch_due_at <= now()
+			SELECT module, version FROM versions WHERE least(fetch_attempts, 1) = ? AND fetch_due_at <= now()
 			ORDER BY fetch_due_at LIMIT ? FOR UPDATE SKIP LOCKED
 		) due
 		WHERE v.module = due.module AND v.version = due.version
-		RETURNING v.module, v.version, v.fetch_attempts, v.trace`, lease.Seconds(), lease.Seconds(), limit)
+		RETURNING v.module, v.version, v.fetch_attempts, v.trace`, lease.Seconds(), lease.Seconds(), which, limit)
 	return due, err
 }
 
@@ -75,7 +98,7 @@ func FetchBacklog(tx *pop.Connection) (int64, error) {
 	var row struct {
 		Count int64 `db:"count"`
 	}
-	err := one(tx, &row, "count the versions to fetch", `SELECT count(*) AS count FROM versions WHERE fetch_due_at <= now()`)
+	err := one(tx, &row, "count the versions to fetch", `SELECT count(*) AS count FROM versions WHERE least(fetch_attempts, 1) IN (0, 1) AND fetch_due_at <= now()`)
 	return row.Count, err
 }
 

@@ -2,6 +2,7 @@ package models_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,6 +21,35 @@ func find(t *testing.T, db *pop.Connection, path string) *models.Version {
 	return v
 }
 
+// What nobody has tried yet does not wait behind what has failed and is due for longer, nor the other way round if so wished.
+func TestFetchOrder(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	take := func(limit int, failedFirst bool) []string {
+		due, err := models.TakeDue(db, limit, time.Minute, failedFirst)
+		require.NoError(t, err)
+		modules := make([]string, len(due))
+		for i, d := range due {
+			modules[i] = d.Module
+		}
+		slices.Sort(modules)
+		return modules
+	}
+	path := func(i int) string { return fmt.Sprintf("example.com/m%d", i) }
+	for i := range 6 {
+		merge(t, db, add(t, path(i), "v1.0.0", "a", now()))
+		if i < 3 {
+			require.Equal(t, []string{path(i)}, take(1, false))
+			require.NoError(t, models.MarkFetchFailed(db, path(i), "v1.0.0", "nobody has it", 0))
+		}
+	}
+	require.Equal(t, []string{path(3), path(4)}, take(2, false))
+	require.Equal(t, []string{path(0)}, take(1, true))
+	require.Equal(t, []string{path(1), path(5)}, take(2, false), "who fails has the places that are left")
+	require.Equal(t, []string{path(2)}, take(2, false))
+	require.Empty(t, take(2, true))
+}
+
 // Who takes a version from the backlog has it alone until the lease ends; giving it back, failing and holding end it.
 func TestFetchBacklog(t *testing.T) {
 	t.Parallel()
@@ -33,7 +63,7 @@ func TestFetchBacklog(t *testing.T) {
 
 	taken := make(map[string]bool)
 	for _, limit := range []int{2, 2, 2, 2} {
-		due, err := models.TakeDue(db, limit, time.Minute)
+		due, err := models.TakeDue(db, limit, time.Minute, false)
 		require.NoError(t, err)
 		for _, d := range due {
 			require.False(t, taken[d.Module], "%s is taken twice", d.Module)
@@ -53,7 +83,7 @@ func TestFetchBacklog(t *testing.T) {
 	require.True(t, held)
 	merge(t, db, say(protocol.KindDelete, "example.com/m3", "v1.0.0"))
 
-	due, err := models.TakeDue(db, 10, time.Minute)
+	due, err := models.TakeDue(db, 10, time.Minute, false)
 	require.NoError(t, err)
 	require.Len(t, due, 1)
 	require.Equal(t, "example.com/m0", due[0].Module)
@@ -80,7 +110,7 @@ func TestFetchBacklog(t *testing.T) {
 
 	// A lease that has ended gives the version back by itself.
 	require.NoError(t, db.RawQuery("UPDATE versions SET fetch_leased_until = now(), fetch_due_at = now() WHERE module = 'example.com/m4'").Exec())
-	due, err = models.TakeDue(db, 10, time.Minute)
+	due, err = models.TakeDue(db, 10, time.Minute, false)
 	require.NoError(t, err)
 	require.Len(t, due, 1)
 	require.Equal(t, models.Due{Module: "example.com/m4", Version: "v1.0.0", Attempts: 2}, due[0])
@@ -183,7 +213,7 @@ func TestWakeWaiting(t *testing.T) {
 	ok, err := models.MarkHeld(db, held, "v1.0.0", find(t, db, held).AddPosition, "here")
 	require.NoError(t, err)
 	require.True(t, ok)
-	due, err := models.TakeDue(db, 10, time.Minute)
+	due, err := models.TakeDue(db, 10, time.Minute, false)
 	require.NoError(t, err)
 	require.Len(t, due, 2)
 	require.NoError(t, models.MarkFetchFailed(db, waiting, "v1.0.0", "no room", time.Hour))
@@ -196,7 +226,7 @@ func TestWakeWaiting(t *testing.T) {
 	}
 	require.NoError(t, models.FailFill(db, failed, "v1.0.0", "p1", "no room", time.Hour))
 
-	none, err := models.TakeDue(db, 10, time.Minute)
+	none, err := models.TakeDue(db, 10, time.Minute, false)
 	require.NoError(t, err)
 	require.Empty(t, none)
 	fills, err := models.AbandonedFills(db, time.Minute, 10)
@@ -211,7 +241,7 @@ func TestWakeWaiting(t *testing.T) {
 	require.Equal(t, failed, fills[0].Module)
 	require.Equal(t, leased, find(t, db, taken).FetchDueAt)
 	require.Nil(t, find(t, db, held).FetchDueAt)
-	due, err = models.TakeDue(db, 10, time.Minute)
+	due, err = models.TakeDue(db, 10, time.Minute, false)
 	require.NoError(t, err)
 	require.Len(t, due, 1)
 	require.Equal(t, waiting, due[0].Module)
@@ -237,7 +267,7 @@ func TestFollow(t *testing.T) {
 		require.NoError(t, tx.RawQuery(`SELECT FROM versions WHERE module = 'example.com/m2' FOR UPDATE`).Exec())
 		return models.Follow(db, append(events, say(protocol.KindDeprecate, "example.com/other", "v1.0.0")), "page", false)
 	}))
-	due, err := models.TakeDue(db, 10, time.Minute)
+	due, err := models.TakeDue(db, 10, time.Minute, false)
 	require.NoError(t, err)
 	traces := make(map[string]string)
 	for _, d := range due {
@@ -246,7 +276,7 @@ func TestFollow(t *testing.T) {
 	require.Equal(t, map[string]string{"example.com/m0": "push", "example.com/m1": "page", "example.com/m2": ""}, traces)
 	require.NoError(t, models.Follow(db, events, "another push", true))
 	require.NoError(t, models.GiveBack(db, "example.com/m1", "v1.0.0"))
-	due, err = models.TakeDue(db, 10, time.Minute)
+	due, err = models.TakeDue(db, 10, time.Minute, false)
 	require.NoError(t, err)
 	require.Len(t, due, 1)
 	require.Equal(t, "another push", due[0].Trace)

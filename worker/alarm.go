@@ -13,8 +13,8 @@ import (
 // storageLook is how often a process tries whether the blob store takes anything. What the database takes every heartbeat tells.
 const storageLook = 15 * time.Second
 
-// storeAgain is left to be done while the blob store takes nothing: a process that is started after that has seen no fault.
-const storeAgain = "try again what could not be stored"
+// storingAgain is left to be done while the blob store takes nothing: a process that is started after that has seen no fault.
+const storingAgain = "try again what could not be stored"
 
 // alarm is raised while something takes nothing.
 type alarm struct {
@@ -58,7 +58,7 @@ func (d *Deployment) StorageFault() (since time.Time, fault error) { return d.st
 func (d *Deployment) DatabaseFault() (since time.Time, fault error) { return d.database.raised() }
 
 // watchStorage tries whether anything can be stored, and tells when that changes. What could not be stored meanwhile is due again as soon as
-// there is room, to this process or to one that is started then: its next attempt may be an hour away.
+// there is room, to this process or to one that is started then: its next attempt may be minutes away.
 func (d *Deployment) watchStorage(ctx context.Context) error {
 	fault := d.Store.CheckWritable()
 	if fault == nil && d.storage.mayEnd() {
@@ -74,14 +74,14 @@ func (d *Deployment) watchStorage(ctx context.Context) error {
 		d.Log.Info("the blob store takes zips again", "after", lasted.Round(time.Second))
 	}
 	if fault != nil {
-		return models.LeaveChore(d.db(ctx), storeAgain)
+		return models.LeaveChore(d.db(ctx), storingAgain)
 	}
 	return nil
 }
 
 // storeAgain makes what could not be stored due.
 func (d *Deployment) storeAgain(tx *pop.Connection) error {
-	left, err := models.FinishChore(tx, storeAgain)
+	left, err := models.FinishChore(tx, storingAgain)
 	if _, fault := d.storage.raised(); err != nil || !left && fault == nil {
 		return err
 	}

@@ -31,6 +31,9 @@ const (
 	// so that a long backlog of one peer is not turned over and over.
 	placeWait = time.Second
 
+	// What has failed goes first each so many times that something is taken from the backlog, and otherwise what is new.
+	failedTurn = 4
+
 	// A failed fetch is tried again after a second, then two, up to five minutes: it costs little, and a peer that comes back finds
 	// its backlog taken up without an operator.
 	fetchBackoff    = time.Second
@@ -84,10 +87,10 @@ func (d *Deployment) fetch(ctx context.Context, _ *river.Job[fetchArgs]) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	free := make(chan struct{}, downloads)
-	for ctx.Err() == nil && d.Queue.stopping.Err() == nil {
+	for n := 1; ctx.Err() == nil && d.Queue.stopping.Err() == nil; n++ {
 		free <- struct{}{} // a place for one download, at least
 		<-free
-		due, err := models.TakeDue(d.db(ctx), downloads-len(free), lease)
+		due, err := models.TakeDue(d.db(ctx), downloads-len(free), lease, n%failedTurn == 0)
 		if err != nil {
 			return err
 		}

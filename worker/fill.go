@@ -27,8 +27,10 @@ const (
 	unknownFor     = 30 * time.Second
 	unknownEntries = 50_000
 
+	// A fill that failed after its .info may have been answered is tried again after two seconds, then four, up to five minutes: as with a
+	// fetch, who comes back finds what was missed taken up without an operator.
 	fillBackoff    = 2 * time.Second
-	fillBackoffMax = time.Hour
+	fillBackoffMax = 5 * time.Minute
 )
 
 var (
