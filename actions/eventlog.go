@@ -1,7 +1,6 @@
 package actions
 
 import (
-	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -10,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 
 	"olympus/internal/protocol"
 	"olympus/models"

@@ -81,6 +81,8 @@ func NewQueue(ctx context.Context, databaseURL, process string, log *slog.Logger
 		return nil, fmt.Errorf("open the queue: %w", err)
 	}
 	config.MaxConns = 10
+	// A connection that every poll uses need not be asked whether it lives before each: should it not, the poll fails, and the next gets another.
+	config.ShouldPing = func(_ context.Context, c pgxpool.ShouldPingParams) bool { return c.IdleDuration > 2*jobPoll }
 	postgres.Queueing.Apply(config.ConnConfig)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {

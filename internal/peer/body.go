@@ -1,12 +1,13 @@
 package peer
 
 import (
-	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // pacedBody is the body of an answer. It is cut when it stands still, or drips.
