@@ -16,7 +16,8 @@ import (
 
 // benchPull takes a long log from a peer into an empty deployment, beside a raw COPY of the same rows into the same table.
 func benchPull(ctx context.Context, l *lab) ([]row, error) {
-	om, err := l.olympus(ctx, "om.example.com")
+	// Neither looks for zips that are nowhere: that is not what is measured.
+	om, err := l.olympus(ctx, "om.example.com", "OLYMPUS_FETCH=lazy")
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +102,7 @@ func introduce(ctx context.Context, a *process, others ...*process) error {
 	return nil
 }
 
-// enqueuePull makes the server process itself pull, as a tick does.
+// enqueuePull makes the server process itself pull, as a tick does: at once.
 func enqueuePull(ctx context.Context, p *process, peer string) error {
 	conn, err := pgx.Connect(ctx, p.database)
 	if err != nil {
@@ -113,6 +114,9 @@ func enqueuePull(ctx context.Context, p *process, peer string) error {
 		return err
 	}
 	_, err = conn.Exec(ctx, `INSERT INTO river_job (kind, queue, args, max_attempts, state) VALUES ('pull', 'pull', $1, 3, 'available')`, string(args))
+	if err == nil {
+		_, err = conn.Exec(ctx, `SELECT pg_notify(current_schema() || '.river_insert', '{"queue": "pull"}')`)
+	}
 	return err
 }
 

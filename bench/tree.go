@@ -14,7 +14,7 @@ import (
 
 // benchProof compares a pull that proves every page with one that does not.
 func benchProof(ctx context.Context, l *lab) ([]row, error) {
-	om, err := l.olympus(ctx, "om.example.com")
+	om, err := l.olympus(ctx, "om.example.com", "OLYMPUS_FETCH=lazy")
 	if err != nil {
 		return nil, err
 	}
